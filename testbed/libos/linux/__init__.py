@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The libos/linux room; see doc/architecture.md."""
