@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""The backends by name."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.backends.netns import NetnsBackend
+from testbed.backends.timetravel import TimeTravelBackend
+from testbed.errors import CapabilityError, ConfigError, near_misses
+
+if TYPE_CHECKING:
+    from testbed.backends.base import Backend
+
+DEFAULT = "timetravel"
+_BACKENDS: dict[str, type[TimeTravelBackend | NetnsBackend]] = {
+    TimeTravelBackend.name: TimeTravelBackend,
+    NetnsBackend.name: NetnsBackend,
+}
+
+
+def backends() -> list[str]:
+    """List the names of all backends, the default first."""
+    return list(_BACKENDS)
+
+
+def backend(name: str = DEFAULT, *, identical_bits: bool = False) -> Backend:
+    """Give a backend by its name.
+
+    Args:
+        name: One of :func:`backends`.
+        identical_bits: Whether the caller is going to demand that two executions are the same to the bit.
+
+    Raises:
+        ConfigError: There is no such backend; names near misses.
+        CapabilityError: Identical bits are wanted of a backend that cannot promise them.
+    """
+    if name not in _BACKENDS:
+        raise ConfigError(f"no backend {name!r}; {near_misses(name, _BACKENDS)}")
+    found = _BACKENDS[name]()
+    if identical_bits and not found.promises_identical_bits:
+        raise CapabilityError(
+            f"the backend {name!r} runs in real time and cannot promise identical bits, so executions cannot be compared",
+            hint=f"use --backend {DEFAULT}, or execute each case once (--repeat 1)",
+        )
+    return found
