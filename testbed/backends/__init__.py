@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The backends room; see doc/architecture.md."""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The scenarios room; see doc/architecture.md."""
