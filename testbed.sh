@@ -1,0 +1,143 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+#
+# The launcher: sets up what is missing (Debian packages, a virtual environment beside this file), then runs the CLI with
+# the given arguments. A stamp in the virtual environment makes the second start cheap; it is written last, so an
+# interrupted set-up is simply continued. Exit code 7: this machine cannot, and the one command to type is printed.
+set -eu
+
+# Where this file really lies, whatever symbolic link it was called by.
+self=$0
+while [ -L "$self" ]; do
+    target=$(readlink -- "$self")
+    case $target in
+        /*) self=$target ;;
+        *) self=$(dirname -- "$self")/$target ;;
+    esac
+done
+here=$(CDPATH='' cd -- "$(dirname -- "$self")" && pwd -P)
+venv=$here/.venv
+stamp=$venv/.testbed-stamp
+packages=$here/testbed/packages.txt
+
+say() { printf 'testbed.sh: %s\n' "$*" >&2; }
+
+# die CODE MESSAGE...: one message, each argument a line of its own.
+die() {
+    code=$1
+    shift
+    for line in "$@"; do say "$line"; done
+    exit "$code"
+}
+
+# What the set-up depends on; the folder is part of it, because a virtual environment cannot be moved.
+fingerprint() {
+    { printf '%s\n' "$here"; cat -- "$here/pyproject.toml" "$here/testbed.sh" "$packages"; } | sha256sum
+}
+
+ready() {
+    [ -x "$venv/bin/python" ] && [ -x "$venv/bin/testbed" ] && [ -r "$stamp" ] || return 1
+    read -r recorded <"$stamp" || return 1
+    [ "$recorded" = "$(fingerprint)" ]
+}
+
+installed() {
+    [ "$(dpkg-query -W -f='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Print the package of the first column's alternatives (a|b|c) that is to be installed; nothing where one already is.
+wanted_of() {
+    alternatives=$(printf '%s' "$1" | tr '|' ' ')
+    for package in $alternatives; do
+        installed "$package" && return 0
+    done
+    for package in $alternatives; do
+        if apt-cache show --no-all-versions "$package" >/dev/null 2>&1; then
+            printf '%s\n' "$package"
+            return 0
+        fi
+    done
+    # No list knows any of them (the lists may never have been fetched): ask for the first.
+    printf '%s\n' "${1%%|*}"
+}
+
+missing_packages() {
+    while read -r spec _; do
+        case $spec in '' | '#'*) continue ;; esac
+        wanted_of "$spec"
+    done <"$packages"
+    command -v cargo >/dev/null 2>&1 || wanted_of cargo
+}
+
+install_packages() {
+    if ! command -v dpkg-query >/dev/null 2>&1; then
+        say "this is no Debian: install the like of these yourself: $(sed -n 's/^\([a-z][^ ]*\) .*/\1/p' "$packages" | tr '\n' ' ')"
+        return 0
+    fi
+    missing=$(missing_packages | tr '\n' ' ')
+    missing=${missing% }
+    [ -n "$missing" ] || return 0
+    if [ "$(id -u)" -eq 0 ]; then
+        as_root=
+    elif command -v sudo >/dev/null 2>&1 && { sudo -n true 2>/dev/null || [ -t 0 ]; }; then
+        as_root=sudo
+    else
+        die 7 "packages are missing, and only root can install them. Type this as root, then start again:" \
+            "apt-get update && apt-get install -y --no-install-recommends $missing"
+    fi
+    say "installing Debian packages (may take some minutes): $missing"
+    log=$(mktemp)
+    # Lists first: a fresh machine has none. A failed update is only told of when the install fails too.
+    if ! { $as_root apt-get update &&
+        missing_packages | xargs $as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends; } >"$log" 2>&1 </dev/null; then
+        tail -n 15 -- "$log" >&2
+        die 7 "the packages could not be installed (is there a network?). The whole log: $log" \
+            "To try by hand: ${as_root:+$as_root }apt-get update && ${as_root:+$as_root }apt-get install -y --no-install-recommends $missing"
+    fi
+    rm -f -- "$log"
+}
+
+# A Python of at least 3.11 that can make virtual environments; the system's first, then what PATH offers.
+find_python() {
+    for python in /usr/bin/python3 python3.14 python3.13 python3.12 python3.11 python3; do
+        command -v "$python" >/dev/null 2>&1 || continue
+        "$python" -c 'import ensurepip, sys, venv; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1 || continue
+        printf '%s\n' "$python"
+        return 0
+    done
+    die 7 "no Python >= 3.11 with the venv module was found." "On Debian 12: apt-get install -y python3 python3-venv"
+}
+
+make_venv() {
+    if ! "$venv/bin/python" -m pip --version >/dev/null 2>&1; then
+        python=$(find_python) || exit $?
+        say "making a virtual environment with $python in $venv"
+        "$python" -m venv --clear -- "$venv" || die 7 "no virtual environment could be made in $venv"
+    fi
+    say "installing testbed and its Python packages (may take a minute)"
+    log=$(mktemp)
+    if ! (cd -- "$here" && "$venv/bin/python" -m pip install --disable-pip-version-check -e '.[dev]') >"$log" 2>&1 </dev/null; then
+        tail -n 15 -- "$log" >&2
+        die 7 "the Python packages could not be installed (is there a network?). The whole log: $log"
+    fi
+    rm -f -- "$log"
+}
+
+set_up() {
+    # The lock is on this very file, so it leaves nothing behind; a second start waits, then finds all ready.
+    exec 9<"$here/testbed.sh"
+    if command -v flock >/dev/null 2>&1 && ! flock -n 9; then
+        say "another start is setting up; waiting for it"
+        flock 9
+    fi
+    if ! ready; then
+        install_packages
+        make_venv
+        fingerprint >"$stamp.new" && mv -f -- "$stamp.new" "$stamp"
+        say "ready"
+    fi
+    exec 9<&-
+}
+
+ready || set_up
+exec "$venv/bin/testbed" "$@"

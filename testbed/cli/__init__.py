@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The cli room; see doc/architecture.md."""

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: MIT
+"""``testbed build``: build a library OS and say where it lies."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.names import known
+from testbed.cli.output import line, note
+from testbed.cli.progress import progress
+
+
+def _complete(incomplete: str) -> list[str]:
+    from testbed.cli.lists import flavors
+
+    return [row["name"] for row in flavors() if row["name"].startswith(incomplete)]
+
+
+def build(
+    flavors: Annotated[
+        list[str] | None,
+        typer.Argument(help="Flavors to build (default: linux).", autocompletion=_complete, show_default=False),
+    ] = None,
+    *,
+    source: Annotated[
+        Path | None,
+        typer.Option(help="Kernel tree or tarball; default: the distribution's newest in /usr/src.", metavar="DIR|TAR"),
+    ] = None,
+    config: Annotated[list[Path] | None, typer.Option(help="Config fragment after testbed's own; repeatable.")] = None,
+    patch: Annotated[list[Path] | None, typer.Option(help="Patch after testbed's own series; repeatable.")] = None,
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Compiler jobs; default: all CPUs.")] = None,
+) -> None:
+    """Build library OSes into the artifact store; what is there already is not built again. Prints the folders."""
+    from testbed.cli import lists
+
+    valid = [row["name"] for row in lists.flavors()]
+    for name in flavors or ["linux"]:
+        known("flavor", name, valid)
+    line(str(linux(source=source, fragments=config or (), patches=patch or (), jobs=jobs)))
+
+
+def linux(
+    *,
+    source: Path | None = None,
+    fragments: "list[Path] | tuple[Path, ...]" = (),
+    patches: "list[Path] | tuple[Path, ...]" = (),
+    jobs: int | None = None,
+) -> Path:
+    """Build the flavor ``linux``, with progress on stderr.
+
+    Returns:
+        The artifact's folder.
+    """
+    from testbed.libos.linux.builder import build_linux
+
+    with progress("linux") as report:
+        found = build_linux(
+            source=source,
+            fragments=fragments,
+            patches=patches,
+            jobs=jobs or os.cpu_count() or 1,
+            progress=report,
+        )
+    note(f"linux: {'built' if found.fresh else 'in the store already'}")
+    return found.path

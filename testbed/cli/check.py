@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""``testbed check``: lint, types, Rust checks, testbed's own tests; all steps run, failures come at the end."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.checkout import checkout
+from testbed.cli.names import known
+from testbed.cli.output import line, note
+from testbed.errors import ExitCode
+
+_SUMMARY = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed|error|skipped|xfailed|deselected).* in [0-9.]+s.*?)(?: =+)?$")
+
+
+@dataclass(frozen=True)
+class Step:
+    """One check: its name on the command line and what it runs in the checkout."""
+
+    name: str
+    argv: tuple[str, ...]
+    folder: str = "."
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What one step came to: its exit code, its length in seconds, and pytest's closing line where it had one."""
+
+    step: Step
+    code: int
+    seconds: float
+    summary: str | None
+
+
+def steps() -> tuple[Step, ...]:
+    """Give all checks, the quickest first."""
+    python = (sys.executable, "-m")
+    cargo_folder = "testbed/agent"
+    return (
+        Step("shellcheck", ("shellcheck", "testbed.sh", ".ci/run")),
+        Step("ruff", (*python, "ruff", "check", ".")),
+        Step("format", (*python, "ruff", "format", "--check", ".")),
+        Step("mypy", (*python, "mypy")),
+        Step("cargo-fmt", ("cargo", "fmt", "--check"), cargo_folder),
+        Step("clippy", ("cargo", "clippy", "--quiet", "--all-targets", "--", "-D", "warnings"), cargo_folder),
+        Step("cargo-test", ("cargo", "test", "--quiet"), cargo_folder),
+        Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "loadgroup")),
+    )
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [step.name for step in steps() if step.name.startswith(incomplete)]
+
+
+def check(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these steps.", autocompletion=_complete)] = None,
+) -> None:
+    """Run lint, types, Rust checks and testbed's own tests, all of them even after a failure."""
+    root = checkout()
+    every = {step.name: step for step in steps()}
+    chosen = [every[known("check", name, every)] for name in names or every]
+    outcomes = [_run(step, root) for step in chosen]
+    _report(outcomes)
+    if any(outcome.code for outcome in outcomes):
+        raise typer.Exit(int(ExitCode.FAILED))
+
+
+def _run(step: Step, root: Path) -> Outcome:
+    """Run one step in the checkout, its output shown as it comes."""
+    line(f"== {step.name}: {_shown(step.argv)}")
+    begin = time.monotonic()
+    program = shutil.which(step.argv[0])
+    if program is None:
+        line(f"{step.argv[0]} is not installed: ./testbed.sh installs what is missing")
+        return Outcome(step, int(ExitCode.CANNOT), 0.0, None)
+    summary = None
+    process = subprocess.Popen(
+        [program, *step.argv[1:]],
+        cwd=root / step.folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    )
+    with process:
+        for text in process.stdout or ():
+            line(text.rstrip("\n"))
+            found = _SUMMARY.match(text.strip())
+            summary = found[1] if found else summary
+    seconds = time.monotonic() - begin
+    note(f"   {step.name}: {'ok' if process.returncode == 0 else f'exit {process.returncode}'} in {seconds:.1f} s")
+    return Outcome(step, process.returncode, seconds, summary)
+
+
+def _shown(argv: Sequence[str]) -> str:
+    return " ".join(("python", *argv[1:]) if argv[0] == sys.executable else argv)
+
+
+def _report(outcomes: Sequence[Outcome]) -> None:
+    """Print one line per step, the failed steps by name, and last of all pytest's counts on a line of their own."""
+    line("")
+    for outcome in outcomes:
+        line(f"{'ok  ' if outcome.code == 0 else 'FAIL'}  {outcome.step.name:<12}{outcome.seconds:7.1f} s")
+    failed = [outcome.step.name for outcome in outcomes if outcome.code]
+    total = sum(outcome.seconds for outcome in outcomes)
+    word = f"failed: {', '.join(failed)}" if failed else "all passed"
+    line(f"{len(outcomes)} checks in {total:.0f} s, {word}")
+    for summary in [outcome.summary for outcome in outcomes if outcome.summary]:
+        line(summary)

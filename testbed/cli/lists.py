@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: MIT
+"""What there is to list: each function gives records for one word of ``testbed list``, importing only what it needs."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import TestbedError
+from testbed.paths import runs_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Rows = list[dict[str, Any]]
+
+
+def artifacts() -> Rows:
+    """One row per built thing: name, size in MiB, build time in seconds, folder."""
+    from testbed.libos.artifacts import ArtifactStore
+
+    rows = []
+    for found in ArtifactStore().all():
+        outputs = found.manifest["outputs"].values()
+        rows.append(
+            {
+                "name": found.path.name,
+                "mib": f"{sum(entry['bytes'] for entry in outputs) / (1 << 20):.1f}",
+                "build_s": f"{found.manifest['build_s']:.1f}",
+                "path": str(found.path),
+            },
+        )
+    return rows
+
+
+def runs() -> Rows:
+    """One row per run in the runs folder, newest first: name, start, verdict, number of cases, folder."""
+    rows = []
+    for file in sorted(runs_dir().glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+        try:
+            run = json.loads(file.read_text(encoding="utf-8"))
+        except ValueError:
+            run = {}  # a run that is being written, or was cut off: shown, with nothing known of it
+        when = dt.datetime.fromtimestamp(file.stat().st_mtime).astimezone()
+        rows.append(
+            {
+                "name": file.parent.name,
+                "ended": when.isoformat(sep=" ", timespec="seconds"),
+                "verdict": run.get("verdict", "?"),
+                "cases": len(run.get("cases", ())),
+                "path": str(file.parent),
+            },
+        )
+    return rows
+
+
+def suites() -> Rows:
+    """One row per suite of the checkout: name, number of test files, folder."""
+    rows = []
+    for name, folder in suite_folders().items():
+        files = sorted(folder.rglob("test_*.py"))
+        rows.append({"name": name, "files": len(files), "what": _first_line(folder), "path": str(folder)})
+    return rows
+
+
+def suite_folders() -> dict[str, Path]:
+    """Find the suites: folders with tests below ``suites`` of the current folder and of testbed's own checkout.
+
+    Returns:
+        Folder by name, in the order of names; the current folder's suites hide those of the same name in the checkout.
+    """
+    from testbed.cli.checkout import checkout
+    from testbed.harness.identity import SUITES, normal_suite_name
+
+    found: dict[str, Path] = {}
+    for root in dict.fromkeys((checkout() / SUITES, Path.cwd() / SUITES)):
+        for folder in sorted(root.iterdir()) if root.is_dir() else ():
+            if folder.is_dir() and any(folder.rglob("test_*.py")):
+                found[normal_suite_name(folder.name)] = folder
+    return dict(sorted(found.items()))
+
+
+def _first_line(folder: Path) -> str:
+    """Give the first line of the docstring of a suite's first module that has one."""
+    import ast
+
+    for file in sorted((*folder.glob("__init__.py"), *folder.rglob("test_*.py"))):
+        text = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8")))
+        if text:
+            return text.splitlines()[0]
+    return ""
+
+
+def cases() -> Rows:
+    """One row per case, from pytest's own collection: suite, node id.
+
+    Raises:
+        TestbedError: The collection failed; pytest's words are in the message.
+    """
+    folders = suite_folders()
+    argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    done = subprocess.run(
+        [*argv, *map(str, folders.values())],
+        capture_output=True,
+        text=True,
+        check=False,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+    if done.returncode:
+        raise TestbedError(f"pytest could not collect the suites:\n{done.stdout}{done.stderr}")
+    ids = [text for text in done.stdout.splitlines() if "::" in text]
+    rows = []
+    for nodeid in ids:
+        file, _, test = nodeid.partition("::")
+        suite = next((name for name, folder in folders.items() if f"/{folder.name}/" in f"/{file}"), "?")
+        rows.append({"suite": suite, "case": f"{Path(file).stem}::{test}", "nodeid": nodeid})
+    return rows
+
+
+def scenarios() -> Rows:
+    """One row per scenario: name, parameters with their defaults, what it is."""
+    from testbed.scenarios.catalogue import scenarios as catalogue
+
+    return [
+        {"name": name, "parameters": _signature(make), "what": (make.__doc__ or "").strip().splitlines()[0]}
+        for name, make in catalogue().items()
+    ]
+
+
+def _signature(make: Callable[..., Any]) -> str:
+    """Write the parameters of a function as they are typed on the command line: ``n=4 delay_ms=0``."""
+    import inspect
+
+    parameters = inspect.signature(make).parameters.values()
+    return " ".join(
+        entry.name if entry.default is entry.empty else f"{entry.name}={entry.default}"
+        for entry in parameters
+        if entry.kind not in {entry.VAR_KEYWORD, entry.VAR_POSITIONAL}
+    )
+
+
+def flavors() -> Rows:
+    """One row per library OS that can be built."""
+    from testbed.libos.flavor import flavors as registry
+
+    return [{"name": name, "what": flavor.summary} for name, flavor in registry().items()]
+
+
+def backends() -> Rows:
+    """One row per backend: name, what its clock is and whether its bits are the same every time."""
+    from testbed.backends.registry import backend
+    from testbed.backends.registry import backends as names
+
+    rows = []
+    for name in names():
+        found = backend(name)
+        clock = "virtual time" if found.virtual_time else "real time"
+        bits = "the same bits every time" if found.promises_identical_bits else "no promise of identical bits"
+        rows.append({"name": name, "what": f"{clock}, {bits}"})
+    return rows

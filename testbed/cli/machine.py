@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: MIT
+"""What this machine can and cannot: probes that change nothing, each with what to do about a miss."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.paths import cache_dir, package_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+# Numbers of protocols that Python 3.11 does not name: /usr/include/linux/in.h, linux/dccp.h, socket(2).
+_IPPROTO_MPTCP = 262
+_IPPROTO_SCTP = 132
+_IPPROTO_DCCP = 33
+_SOCK_DCCP = 6
+
+_BUILD_SPACE_BYTES = 3 << 30  # an unpacked kernel tree, its objects and the artifact
+_GUEST_SHM_BYTES = 512 << 20  # a guest's memory is a file in /dev/shm, sparse up to mem=
+_SHM = "/dev/shm"  # noqa: S108  # a mount point to look at, not a file to make
+_MIN_CARGO = (1, 74)
+
+# Run in a network namespace of its own: which queue disciplines and filters the host's kernel has.
+_TRAFFIC_CONTROL = """
+ip link add t0 type veth peer name t1 && ip link set t0 up && ip link set t1 up || exit 1
+tc qdisc add dev t0 root netem delay 1ms 2>/dev/null && echo netem
+tc qdisc del dev t0 root 2>/dev/null
+tc qdisc add dev t0 root tbf rate 1mbit burst 3000 limit 30000 2>/dev/null && echo tbf
+tc qdisc add dev t0 clsact 2>/dev/null && echo clsact
+tc filter add dev t0 ingress u32 match u32 0 0 action mirred egress redirect dev t1 2>/dev/null && echo mirred
+true
+"""
+
+
+@dataclass(frozen=True)
+class Check:
+    """One fact about the machine.
+
+    Args:
+        name: What was looked at.
+        status: ``ok``; ``limited`` (something optional is not there); ``missing`` (nothing runs without it).
+        found: What was seen.
+        remedy: What to do about it, a command where there is one; empty when ok.
+        package: A Debian package that cures it.
+    """
+
+    name: str
+    status: str
+    found: str
+    remedy: str = ""
+    package: str | None = None
+
+
+def examine() -> list[Check]:
+    """Look at everything, cheap probes first; about 0.3 s."""
+    probes: tuple[Callable[[], Iterator[Check]], ...] = (
+        _architecture,
+        _tracing,
+        _namespaces,
+        _protocols,
+        _tools,
+        _packages,
+        _kernel_source,
+        _artifacts,
+        _space,
+    )
+    return [check for probe in probes for check in probe()]
+
+
+def closing(missing: Sequence[Check]) -> str:
+    """Give the last line: ready, or the one command to type, or how much is to be cured by hand.
+
+    Args:
+        missing: The checks whose status is ``missing``.
+    """
+    if not missing:
+        return "ready: ./testbed.sh make test"
+    packages = sorted({check.package for check in missing if check.package})
+    if all(check.package for check in missing):
+        return f"not ready; type: apt-get install -y --no-install-recommends {' '.join(packages)}"
+    return f"not ready: {len(missing)} things are missing, see above"
+
+
+def _architecture() -> Iterator[Check]:
+    """The guest is User-Mode Linux, which exists for x86; the emulated time stamp counter is x86-64's."""
+    machine, system = platform.machine(), platform.system()
+    good = machine == "x86_64" and system == "Linux"
+    yield Check(
+        "machine", "ok" if good else "missing", f"{system} {platform.release()} {machine}", "" if good else "use x86-64"
+    )
+    yield Check("user", "ok", "root" if os.geteuid() == 0 else f"ordinary user (uid {os.geteuid()})")
+
+
+def _tracing() -> Iterator[Check]:
+    """The guest's kernel runs user code by ptrace(2) or seccomp(2); Yama can forbid it (kernel doc, LSM/Yama)."""
+    setting = Path("/proc/sys/kernel/yama/ptrace_scope")
+    scope = int(setting.read_text()) if setting.exists() else 0
+    allowed = scope < 2 or (scope == 2 and os.geteuid() == 0)
+    remedy = "" if allowed else "sysctl -w kernel.yama.ptrace_scope=1"
+    yield Check("ptrace", "ok" if allowed else "missing", f"yama ptrace_scope {scope}", remedy)
+
+
+def _namespaces() -> Iterator[Check]:
+    """Network and user namespaces, and inside them traffic control: what the backend ``netns`` needs, and no other."""
+    enter = ["unshare", "--net"] if os.geteuid() == 0 else ["unshare", "--user", "--map-root-user", "--net"]
+    name = "network namespaces" if os.geteuid() == 0 else "user namespaces"
+    probe = _output([*enter, "true"])
+    if probe is None:
+        remedy = "run as root" if os.geteuid() else "allow unshare(CLONE_NEWNET) here"
+        yield Check(name, "limited", "not allowed: no backend netns", remedy)
+        return
+    yield Check(name, "ok", "allowed")
+    words = (_output([*enter, "sh", "-c", _TRAFFIC_CONTROL]) or "").split()
+    for kind, loss in (
+        ("netem", "no delay, jitter or loss on links of netns"),
+        ("tbf", "no rates on links of netns"),
+        ("clsact", "no links in netns"),
+        ("mirred", "no links in netns"),
+    ):
+        there = kind in words
+        yield Check(
+            f"host {kind}",
+            "ok" if there else "limited",
+            "there" if there else f"not there: {loss}",
+            "" if there else "use the backend timetravel, which brings its own kernel",
+        )
+
+
+def _protocols() -> Iterator[Check]:
+    """Transport protocols of the host's kernel; the guest's kernel brings its own."""
+    for name, kind, protocol in (
+        ("MPTCP", socket.SOCK_STREAM, _IPPROTO_MPTCP),
+        ("SCTP", socket.SOCK_STREAM, _IPPROTO_SCTP),
+        ("DCCP", _SOCK_DCCP, _IPPROTO_DCCP),
+    ):
+        try:
+            socket.socket(socket.AF_INET, kind, protocol).close()
+        except OSError as error:
+            found = f"not there ({error.strerror}): cases that need it are skipped in netns"
+            yield Check(f"host {name}", "limited", found, "use the backend timetravel")
+        else:
+            yield Check(f"host {name}", "ok", "there")
+
+
+def _tools() -> Iterator[Check]:
+    """The compilers, with their versions."""
+    for program, word in (("gcc", "the kernel"), ("cargo", "the agent")):
+        text = _output([program, "--version"]) if shutil.which(program) else None
+        if text is None:
+            yield Check(
+                program, "missing", f"not installed: {word} cannot be built", f"apt-get install -y {program}", program
+            )
+            continue
+        version = re.search(r"(\d+)\.(\d+)[\d.]*", text)
+        old = program == "cargo" and version is not None and (int(version[1]), int(version[2])) < _MIN_CARGO
+        remedy = f"a cargo of at least {_MIN_CARGO[0]}.{_MIN_CARGO[1]}, for example by rustup" if old else ""
+        yield Check(program, "missing" if old else "ok", version[0] if version else text.splitlines()[0], remedy)
+
+
+def wanted_packages() -> list[tuple[tuple[str, ...], str, str]]:
+    """Read the list that the launcher installs from: alternatives of a package, when it is needed, and what for."""
+    lines = (package_dir() / "packages.txt").read_text(encoding="utf-8").splitlines()
+    entries = [entry.split(maxsplit=2) for entry in lines if entry.strip() and not entry.startswith("#")]
+    return [(tuple(spec.split("|")), when, purpose) for spec, when, purpose in entries]
+
+
+def _packages() -> Iterator[Check]:
+    """Debian packages, one line for all that is there and one for each that is not."""
+    wanted = wanted_packages()
+    names = [name for alternatives, _, _ in wanted for name in alternatives]
+    text = _output(["dpkg-query", "-W", "-f=${Package} ${db:Status-Status}\n", *names], any_status=True)
+    if text is None:
+        yield Check(
+            "packages", "limited", "no dpkg-query: this is no Debian", "install the like of testbed/packages.txt"
+        )
+        return
+    there = {entry.split()[0] for entry in text.splitlines() if entry.endswith(" installed")}
+    missing = [(names[0], when, purpose) for names, when, purpose in wanted if there.isdisjoint(names)]
+    yield Check("packages", "ok", f"{len(wanted) - len(missing)} of {len(wanted)} installed")
+    for name, when, purpose in missing:
+        status = "missing" if when in {"build", "run"} else "limited"
+        yield Check(f"package {name}", status, f"not installed; for {purpose}", f"apt-get install -y {name}", name)
+
+
+def _kernel_source() -> Iterator[Check]:
+    """The distribution's source of the kernel (any other is given by ``build linux --source``)."""
+    found = sorted(path.name for path in Path("/usr/src").glob("linux-source-*.tar.*"))
+    if found:
+        yield Check("kernel source", "ok", ", ".join(found))
+    else:
+        package = "linux-source-6.12"
+        yield Check("kernel source", "missing", "none in /usr/src", f"apt-get install -y {package}", package)
+
+
+def _artifacts() -> Iterator[Check]:
+    """What is built already."""
+    from testbed.cli.lists import artifacts
+
+    built = artifacts()
+    text = f"{len(built)} in {cache_dir()}" if built else f"none yet in {cache_dir()}; make test builds them"
+    yield Check("artifacts", "ok", text)
+
+
+def _space() -> Iterator[Check]:
+    """Room for a build and for the memory of guests."""
+    folder = cache_dir()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    enough = free >= _BUILD_SPACE_BYTES
+    remedy = "" if enough else f"free {_gib(_BUILD_SPACE_BYTES)}, or set TESTBED_CACHE to a roomier folder"
+    yield Check("disk", "ok" if enough else "limited", f"{_gib(free)} free for {folder}", remedy)
+    memory = Path(_SHM)
+    if not memory.is_dir():
+        yield Check(_SHM, "missing", "not there: a guest has no memory", "mount -t tmpfs tmpfs /dev/shm")
+        return
+    room = shutil.disk_usage(memory).free
+    enough = room >= _GUEST_SHM_BYTES
+    remedy = "" if enough else "mount -o remount,size=2G /dev/shm (a container: --shm-size=2g)"
+    yield Check(_SHM, "ok" if enough else "limited", f"{_gib(room)} free", remedy)
+
+
+def _gib(size_bytes: int) -> str:
+    return f"{size_bytes / (1 << 30):.1f} GiB"
+
+
+def _output(argv: list[str], *, any_status: bool = False) -> str | None:
+    """Give a program's stdout; None where it is absent, hangs or (unless any_status) fails."""
+    try:
+        done = subprocess.run(argv, capture_output=True, text=True, timeout=10, check=False, stdin=subprocess.DEVNULL)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout if any_status or done.returncode == 0 else None

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: MIT
+"""The command line: which commands there are, and what becomes of an error."""
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from testbed.cli import bench, build, check, doctor, exec_, list_, run, version
+from testbed.cli.make import app as make_app
+from testbed.cli.output import note
+from testbed.errors import ExitCode, InternalError, TestbedError
+
+_NEXT_STEPS = """\
+testbed: a testbed for network code. What next?
+
+  testbed doctor           what this machine can do, and what to do about the rest
+  testbed make test        build what is missing, run all suites, every case twice
+  testbed exec -- ip addr  any command in a guest of its own
+  testbed list suites      what there is to run
+  testbed --help           all commands"""
+
+app = typer.Typer(
+    name="testbed",
+    help="A testbed for network code: real kernels, whole networks, virtual time, the same bits every time.",
+    invoke_without_command=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Example: testbed make test -s mptcp",
+)
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    *,
+    debug: Annotated[bool, typer.Option("--debug", envvar="TESTBED_DEBUG", help="Show tracebacks.")] = False,
+) -> None:
+    """A testbed for network code: real kernels, whole networks, virtual time, the same bits every time."""
+    if debug:
+        os.environ["TESTBED_DEBUG"] = "1"  # fail() reads it, and so do the commands' own child processes
+    if context.invoked_subcommand is None:
+        typer.echo(_NEXT_STEPS)
+
+
+# In the order of a newcomer's day; everything after the first own word of `exec` belongs to the command in the guest.
+app.command("doctor", epilog="Example: testbed doctor --json")(doctor.doctor)
+app.command("build", epilog="Example: testbed build linux --config my.config --jobs 4")(build.build)
+app.add_typer(make_app, name="make")
+app.command("run", epilog="Example: testbed run mptcp --seed 7 -- -k address -x")(run.run)
+app.command(
+    "exec",
+    epilog="Example: testbed exec --scenario pair --param delay_ms=10 -- ping -c3 10.0.1.2",
+    context_settings={"allow_interspersed_args": False},
+)(exec_.exec_)
+app.command("list", epilog="Example: testbed list scenarios --json")(list_.list_)
+app.command("bench", epilog="Example: testbed bench boot case --runs 5")(bench.bench)
+app.command("check", epilog="Example: testbed check ruff mypy")(check.check)
+app.command("version", epilog="Example: testbed version --json")(version.version)
+
+
+def fail(error: TestbedError) -> int:
+    """Tell of an error that was raised on purpose; a traceback only on wish, or when the fault is ours.
+
+    Returns:
+        The exit code that belongs to the error's class.
+    """
+    if os.environ.get("TESTBED_DEBUG") or isinstance(error, InternalError):
+        traceback.print_exception(error)
+    note(f"error: {error.message}", style="red")
+    if error.hint:
+        note(f"hint: {error.hint}")
+    if isinstance(error, InternalError):
+        note("This is a fault of testbed itself: please report it with the lines above.")
+    return int(error.exit_code)
+
+
+def call(arguments: Sequence[str]) -> int:
+    """Run the CLI and turn every outcome into an exit code.
+
+    Args:
+        arguments: The words after the program's name.
+
+    Returns:
+        0, or a code of :class:`testbed.errors.ExitCode`, or for ``exec`` the command's own.
+    """
+    try:
+        outcome = app(args=list(arguments), prog_name="testbed", standalone_mode=False)
+    except TestbedError as error:
+        return fail(error)
+    except KeyboardInterrupt:
+        note("interrupted")
+        return int(ExitCode.INTERRUPTED)
+    except typer.Abort:
+        return int(ExitCode.INTERRUPTED)
+    except typer.TyperException as error:
+        return _usage(error)
+    except BrokenPipeError:
+        # Whoever read our output (head, less) has gone; say nothing, and keep Python from flushing into the void.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return int(ExitCode.FAILED)
+    return outcome if isinstance(outcome, int) else int(ExitCode.OK)
+
+
+def _usage(error: typer.TyperException) -> int:
+    """Tell of wrong words on the command line: what was found, what is near, where to read on."""
+    describe = getattr(error, "format_message", error.__str__)
+    context = getattr(error, "ctx", None)
+    path = context.command_path if context is not None else "testbed"
+    note(f"error: {describe()}", style="red")
+    note(f"hint: {path} --help")
+    return int(ExitCode.USAGE)
+
+
+def main() -> None:
+    """Run the command line of this process and exit."""
+    sys.exit(call(sys.argv[1:]))

@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: MIT
+"""``testbed make clean``: remove what testbed made, and nothing else."""
+
+import shutil
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.output import line, note
+from testbed.paths import cache_dir, runs_dir
+
+
+def clean(
+    *,
+    artifacts: Annotated[bool, typer.Option("--artifacts", help="Built kernels, agents and programs too.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only print what would be removed.")] = False,
+) -> None:
+    """Remove the runs below the current folder, and on request the artifacts. Prints what is removed.
+
+    A run is a folder with a run.json in it; anything else in the runs folder stays.
+    """
+    doomed = [file.parent for file in sorted(runs_dir().glob("*/run.json")) if not file.parent.is_symlink()]
+    links = [path for path in sorted(runs_dir().glob("*")) if path.is_symlink()]
+    if artifacts:
+        doomed += [folder for folder in (cache_dir() / "artifacts",) if folder.is_dir()]
+    for path in (*links, *doomed):
+        line(str(path))
+        if not dry_run:
+            _remove(path)
+    if not dry_run and runs_dir().is_dir() and not any(runs_dir().iterdir()):
+        runs_dir().rmdir()
+    if not doomed:
+        note("nothing to remove")
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, or a symbolic link but not what it leads to."""
+    if path.is_symlink():
+        path.unlink()
+    else:
+        shutil.rmtree(path)

@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: MIT
+"""``testbed make test``: build what is missing, then run the suites and examples."""
+
+import typer
+
+from testbed.cli import options
+from testbed.cli.build import linux
+from testbed.cli.lists import suite_folders
+from testbed.cli.make.library import programs
+from testbed.cli.names import suite
+
+
+def test(
+    *,
+    suites: options.SuiteNames = None,
+    examples: options.ExampleNames = None,
+    workers: options.Workers = None,
+    seed: options.Seed = 1,
+    repeat: options.Repeat = None,
+    backend: options.Backend = "timetravel",
+    libos: options.Libos = "linux",
+    keep: options.Keep = False,
+    run_dir: options.RunDir = None,
+) -> None:
+    """Build what is missing, then run all suites and examples, or those that are named; one line each.
+
+    Names of the old system, such as dce-tcp-simple, are good too.
+    """
+    folders = suite_folders()
+    chosen = [folders[suite(name, folders)] for name in (*(suites or ()), *(examples or ()))]
+    set_up(backend, libos)
+    from testbed.harness.plan import run_suites
+
+    code = run_suites(
+        [str(folder) for folder in dict.fromkeys(chosen) or folders.values()],
+        workers=options.workers(workers),
+        seed=seed,
+        repeat=repeat,
+        backend=backend,
+        libos=libos,
+        keep=keep,
+        run_dir=run_dir,
+    )
+    raise typer.Exit(int(code))
+
+
+def set_up(backend: str, libos: str) -> None:
+    """Build what a run needs and is not there: the kernel (virtual time only), the agent, the suites' programs."""
+    if backend == "timetravel" and libos == "linux":
+        linux()
+    programs()

@@ -1,0 +1,80 @@
+# SPDX-License-Identifier: MIT
+"""Options that several commands share, each said once."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from testbed.cli.names import known
+from testbed.cli.output import note
+
+
+def _complete_suite(incomplete: str) -> list[str]:
+    from testbed.cli.lists import suite_folders
+
+    return [name for name in suite_folders() if name.startswith(incomplete)]
+
+
+def complete_scenario(incomplete: str) -> list[str]:
+    """Give the scenarios whose names begin so."""
+    from testbed.cli.lists import scenarios
+
+    return [row["name"] for row in scenarios() if row["name"].startswith(incomplete)]
+
+
+def _complete_backend(incomplete: str) -> list[str]:
+    from testbed.backends.registry import backends
+
+    return [name for name in backends() if name.startswith(incomplete)]
+
+
+def _backend(name: str) -> str:
+    """Refuse a backend that does not exist before anything is built for it."""
+    from testbed.backends.registry import backends
+
+    return known("backend", name, backends())
+
+
+SuiteNames = Annotated[
+    list[str] | None,
+    typer.Option("--suite", "-s", help="A TestSuite; repeatable.", autocompletion=_complete_suite),
+]
+ExampleNames = Annotated[
+    list[str] | None,
+    typer.Option("--example", "-e", help="An Example; repeatable.", autocompletion=_complete_suite),
+]
+Workers = Annotated[
+    int | None,
+    typer.Option("--workers", "-n", min=0, help="Cases at a time; default: the number of CPUs.", show_default=False),
+]
+Seed = Annotated[int, typer.Option(min=0, help="Seed of everything random; each case derives its own.")]
+Repeat = Annotated[
+    int | None,
+    typer.Option(min=1, help="Executions of each case, whose digests must agree; default: 2 in virtual time."),
+]
+Backend = Annotated[
+    str,
+    typer.Option(help="Where networks are brought up.", autocompletion=_complete_backend, callback=_backend),
+]
+Libos = Annotated[str, typer.Option(help="The flavor, or the folder of an artifact, under test.")]
+Keep = Annotated[bool, typer.Option("--keep", help="Keep the records of all executions, not only of the first.")]
+RunDir = Annotated[
+    Path | None,
+    typer.Option("--run-dir", help="Folder of the run, new or empty; default: below testbed-runs.", metavar="DIR"),
+]
+SuiteArguments = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Suites, test files or node ids; after -- any words of pytest.", autocompletion=_complete_suite
+    ),
+]
+
+
+def workers(given: int | None) -> int:
+    """Give the number of cases at a time: as wished, else one per CPU that this process may use."""
+    count = len(os.sched_getaffinity(0)) if given is None else given
+    if given is None:
+        note(f"{count} cases at a time (one per CPU; -n changes it)")
+    return count
