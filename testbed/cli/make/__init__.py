@@ -6,7 +6,7 @@ import typer
 from testbed.cli.make.clean import clean
 from testbed.cli.make.config import defconfig, menuconfig
 from testbed.cli.make.library import library, testbin
-from testbed.cli.make.test import test
+from testbed.cli.make.test import make_test
 
 app = typer.Typer(
     help="Configure, build and test, in the words of the old system.",
@@ -17,5 +17,5 @@ app.command("defconfig", epilog="Example: testbed make defconfig > guest.config"
 app.command("menuconfig", epilog="Example: testbed make menuconfig my.config")(menuconfig)
 app.command("library", epilog="Example: testbed make library --config my.config")(library)
 app.command("testbin", epilog="Example: testbed make testbin")(testbin)
-app.command("test", epilog="Example: testbed make test -s netlink-socket -e tcp-simple --seed 7")(test)
+app.command("test", epilog="Example: testbed make test -s netlink-socket -e tcp-simple --seed 7")(make_test)
 app.command("clean", epilog="Example: testbed make clean --artifacts")(clean)

@@ -10,7 +10,7 @@ from testbed.cli.make.library import programs
 from testbed.cli.names import suite
 
 
-def test(
+def make_test(
     *,
     suites: options.SuiteNames = None,
     examples: options.ExampleNames = None,
