@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""The exception tree: whose fault it is decides the class and the exit code."""
+
+from __future__ import annotations
+
+import difflib
+import enum
+from collections.abc import Iterable
+
+
+class ExitCode(enum.IntEnum):
+    """Exit codes of the command line; 0 to 5 are pytest's own."""
+
+    OK = 0
+    FAILED = 1
+    INTERRUPTED_PYTEST = 2
+    INTERNAL = 3
+    USAGE = 4
+    NOTHING_RAN = 5
+    CRASHED = 6
+    CANNOT = 7
+    INTERRUPTED = 130
+
+
+class TestbedError(Exception):
+    """The root of all errors that testbed raises on purpose.
+
+    Args:
+        message: What was wanted, what was found, where, and what would be valid.
+        hint: One line that says what to do next, or None.
+    """
+
+    __test__ = False  # not a test class, whatever its name says to pytest
+    exit_code = ExitCode.INTERNAL
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __str__(self) -> str:
+        return self.message if self.hint is None else f"{self.message}\nhint: {self.hint}"
+
+
+class ConfigError(TestbedError):
+    """The user asked for something that does not exist or does not fit together."""
+
+    exit_code = ExitCode.USAGE
+
+
+class CapabilityError(TestbedError):
+    """This machine, kernel or backend cannot do what was asked."""
+
+    exit_code = ExitCode.CANNOT
+
+
+class BuildError(TestbedError):
+    """An artifact could not be built; the message carries the tool's own words and the log's path."""
+
+    exit_code = ExitCode.FAILED
+
+
+class GuestCrashed(TestbedError):
+    """The system under test died: a kernel panic, an oops, or the guest's process ended."""
+
+    exit_code = ExitCode.CRASHED
+
+
+class DeadlineError(TestbedError):
+    """Something took longer than it may: in the network's time or by the wall clock."""
+
+    exit_code = ExitCode.CRASHED
+
+
+class InternalError(TestbedError):
+    """testbed itself is wrong; please report."""
+
+    exit_code = ExitCode.INTERNAL
+
+
+def near_misses(found: str, valid: Iterable[str]) -> str:
+    """Say what would have been valid, nearest first.
+
+    Args:
+        found: What the user wrote.
+        valid: All names that would have been accepted.
+
+    Returns:
+        ``did you mean 'x'?`` where a name is near, else ``valid: a, b, c``; empty when there is none.
+    """
+    names = sorted(valid)
+    close = difflib.get_close_matches(found, names, n=3, cutoff=0.6)
+    if close:
+        return "did you mean " + " or ".join(repr(name) for name in close) + "?"
+    return "valid: " + ", ".join(names) if names else ""
