@@ -1,30 +1,87 @@
 # SPDX-License-Identifier: MIT
 """``testbed exec``: any command in a node of a fresh network, with captures and a Record."""
 
-from typing import Annotated
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from testbed.cli import options
+from testbed.cli.names import known, parameters
+from testbed.cli.output import note
+
+if TYPE_CHECKING:
+    from testbed.backends.network import Network
+    from testbed.backends.process import Completed
+    from testbed.scenarios.topology import Topology
 
 
 def exec_(
-    command: Annotated[list[str], typer.Argument(help="The command and its words, as in a shell.", metavar="CMD...")],
+    command: Annotated[list[str], typer.Argument(help="The command and its words; no shell.", metavar="CMD...")],
     *,
     scenario: Annotated[
-        str, typer.Option("--scenario", "-S", help="The network.", autocompletion=options.complete_scenario)
+        str,
+        typer.Option("--scenario", "-S", help="The network.", autocompletion=options.complete_scenario),
     ] = "single",
     param: Annotated[
-        list[str] | None, typer.Option("--param", "-p", help="A parameter of the scenario; repeatable.", metavar="K=V")
+        list[str] | None,
+        typer.Option("--param", "-p", help="A parameter of the scenario; repeatable.", metavar="K=V"),
     ] = None,
-    node: Annotated[str | None, typer.Option(help="Where to run it; default: the first node.")] = None,
+    node: Annotated[str | None, typer.Option(help="Where to run it; default: h1, else the first node.")] = None,
     backend: options.Backend = "timetravel",
+    libos: options.Libos = "linux",
     seed: options.Seed = 1,
-    timeout_s: Annotated[
-        float, typer.Option("--timeout", min=0, help="Limit in seconds of the network's time.")
-    ] = 3600,
+    timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="Limit, seconds of the network's time.")] = 3600,
+    input_file: Annotated[
+        typer.FileBinaryRead | None,
+        typer.Option("--input", help="What the command reads from stdin; - is ours. Default: nothing."),
+    ] = None,
     capture: Annotated[bool, typer.Option(help="Capture every link end.")] = True,
     run_dir: options.RunDir = None,
 ) -> None:
-    """Run a command in a node of a fresh network; its output, its exit code, and a Record of it all."""
-    raise typer.Exit(0)
+    """Run a command in a node of a fresh network: its output, its exit code, and a Record of it all."""
+    from testbed.cli.recorded import How, recorded
+    from testbed.scenarios.registry import scenario_from_text
+
+    topology = scenario_from_text(scenario, parameters(param or ()))
+    where = known("node", node or _default_node(topology), [entry.name for entry in topology.nodes])
+    how = How(topology=topology, seed=seed, backend=backend, libos=libos, capture=capture, run_dir=run_dir)
+    data = input_file.read() if input_file else b""
+    completed, folder = recorded(command, how, lambda network: _drive(network, where, command, data, timeout_s))
+    note(f"record: {_short(folder)}")
+    code = completed.returncode
+    raise typer.Exit(code if code >= 0 else 128 - code)
+
+
+def _default_node(topology: "Topology") -> str:
+    names = [entry.name for entry in topology.nodes]
+    return "h1" if "h1" in names else names[0]
+
+
+def _drive(network: "Network", node: str, command: list[str], data: bytes, timeout_s: float) -> "Completed":
+    """Start the command and wait for it in growing steps of virtual time, so that its output shows as it comes.
+
+    Raises:
+        ProcessTimeout: It still ran at the limit.
+    """
+    from testbed.backends.process import ProcessTimeout
+
+    process = network[node].spawn(command, input=data)
+    begin = network.now()
+    while True:
+        passed = network.now() - begin
+        left = timeout_s - passed
+        try:
+            return process.wait(timeout=min(left, max(1.0, passed / 10)))
+        except ProcessTimeout:
+            sys.stdout.flush()
+            if network.now() - begin >= timeout_s:
+                process.kill(9)
+                process.wait()
+                raise
+
+
+def _short(path: Path) -> str:
+    """Give a path relative to the current folder where it lies below it."""
+    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)

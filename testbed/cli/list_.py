@@ -10,14 +10,15 @@ from testbed.cli import lists
 from testbed.cli.names import known
 from testbed.cli.output import note, records
 
+# What to list: where the rows come from, and the columns shown without --json.
 _KINDS: dict[str, tuple[Callable[[], list[dict[str, Any]]], tuple[str, ...]]] = {
     "suites": (lists.suites, ("name", "files", "what")),
     "cases": (lists.cases, ("suite", "case")),
-    "scenarios": (lists.scenarios, ("name", "parameters", "what")),
+    "scenarios": (lists.scenarios, ("name", "own", "what")),
     "flavors": (lists.flavors, ("name", "what")),
     "backends": (lists.backends, ("name", "what")),
     "artifacts": (lists.artifacts, ("name", "mib", "build_s", "path")),
-    "runs": (lists.runs, ("name", "ended", "verdict", "cases", "path")),
+    "runs": (lists.runs, ("name", "started", "state", "exit", "cases", "path")),
 }
 
 
@@ -34,5 +35,7 @@ def list_(
     find, columns = _KINDS[known("kind of list", kind, _KINDS)]
     found = find()
     records(columns, found, as_json=as_json)
+    if kind == "scenarios" and not as_json:
+        note(f"SHAPE stands for {lists.shape_parameters()}")
     if not found:
         note(f"there are no {kind} yet")

@@ -3,19 +3,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from testbed.errors import TestbedError
+from testbed.errors import ConfigError, TestbedError
 from testbed.paths import runs_dir
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 Rows = list[dict[str, Any]]
 
@@ -39,21 +34,25 @@ def artifacts() -> Rows:
 
 
 def runs() -> Rows:
-    """One row per run in the runs folder, newest first: name, start, verdict, number of cases, folder."""
-    rows = []
-    for file in sorted(runs_dir().glob("*/run.json"), key=lambda path: path.stat().st_mtime, reverse=True):
+    """One row per run in the runs folder, newest first: name, start, state, exit code, number of cases, folder."""
+    from testbed.harness.records import RUN_FILE, load_run
+
+    rows: Rows = []
+    folders = [file.parent for file in runs_dir().glob(f"*/{RUN_FILE}") if not file.parent.is_symlink()]
+    for folder in sorted(folders, key=lambda path: path.name, reverse=True):
         try:
-            run = json.loads(file.read_text(encoding="utf-8"))
-        except ValueError:
-            run = {}  # a run that is being written, or was cut off: shown, with nothing known of it
-        when = dt.datetime.fromtimestamp(file.stat().st_mtime).astimezone()
+            run = load_run(folder)
+        except ConfigError as error:
+            rows.append({"name": folder.name, "state": f"unreadable: {error.message}", "path": str(folder)})
+            continue
         rows.append(
             {
-                "name": file.parent.name,
-                "ended": when.isoformat(sep=" ", timespec="seconds"),
-                "verdict": run.get("verdict", "?"),
-                "cases": len(run.get("cases", ())),
-                "path": str(file.parent),
+                "name": folder.name,
+                "started": run.started,
+                "state": run.state,
+                "exit": "" if run.exit_code is None else run.exit_code,
+                "cases": len(run.cases),
+                "path": str(folder),
             },
         )
     return rows
@@ -124,25 +123,26 @@ def cases() -> Rows:
 
 
 def scenarios() -> Rows:
-    """One row per scenario: name, parameters with their defaults, what it is."""
-    from testbed.scenarios.catalogue import scenarios as catalogue
+    """One row per scenario: name, its own parameters with their defaults, what it is; JSON has all parameters."""
+    from testbed.scenarios.registry import scenarios as catalogue
+    from testbed.scenarios.shape import SHAPE_FIELDS
 
-    return [
-        {"name": name, "parameters": _signature(make), "what": (make.__doc__ or "").strip().splitlines()[0]}
-        for name, make in catalogue().items()
-    ]
+    rows = []
+    for info in catalogue():
+        own = [f"{param.name}={param.default}" for param in info.params if param.name not in SHAPE_FIELDS]
+        shaped = ["SHAPE"] if any(param.name in SHAPE_FIELDS for param in info.params) else []
+        every = {param.name: {"default": param.default, "what": param.doc} for param in info.params}
+        rows.append(
+            {"name": info.name, "own": " ".join([*own, *shaped]), "what": info.doc, "parameters": every},
+        )
+    return rows
 
 
-def _signature(make: Callable[..., Any]) -> str:
-    """Write the parameters of a function as they are typed on the command line: ``n=4 delay_ms=0``."""
-    import inspect
+def shape_parameters() -> str:
+    """Write the parameters of a link's shape with their defaults, as they are typed."""
+    from testbed.scenarios.shape import Shape
 
-    parameters = inspect.signature(make).parameters.values()
-    return " ".join(
-        entry.name if entry.default is entry.empty else f"{entry.name}={entry.default}"
-        for entry in parameters
-        if entry.kind not in {entry.VAR_KEYWORD, entry.VAR_POSITIONAL}
-    )
+    return " ".join(f"{name}={value}" for name, value in Shape().to_dict().items())
 
 
 def flavors() -> Rows:

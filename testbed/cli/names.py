@@ -41,28 +41,16 @@ def suite(found: str, valid: Collection[str]) -> str:
     return plain if plain in valid else known("suite", found, valid)
 
 
-def parameters(words: Iterable[str]) -> dict[str, str | int | float | bool]:
-    """Read ``key=value`` words: whole numbers, decimal numbers, true/false, else text.
+def parameters(words: Iterable[str]) -> dict[str, str]:
+    """Read ``key=value`` words; what a value means is for whoever knows the key.
 
     Raises:
         ConfigError: A word has no ``=`` or no key.
     """
-    result: dict[str, str | int | float | bool] = {}
+    result = {}
     for word in words:
         key, sign, value = word.partition("=")
         if not sign or not key.isidentifier():
             raise ConfigError(f"a parameter is written key=value, found {word!r}", hint="--param delay_ms=10")
-        result[key] = _value(value)
+        result[key] = value
     return result
-
-
-def _value(text: str) -> str | int | float | bool:
-    """Read one value in the most exact type it fits."""
-    if text in {"true", "false"}:
-        return text == "true"
-    for convert in (int, float):
-        try:
-            return convert(text)
-        except ValueError:
-            continue
-    return text

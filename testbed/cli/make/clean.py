@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``testbed make clean``: remove what testbed made, and nothing else."""
 
+import json
 import shutil
 from pathlib import Path
 from typing import Annotated
@@ -8,20 +9,24 @@ from typing import Annotated
 import typer
 
 from testbed.cli.output import line, note
+from testbed.harness.runfolder import LATEST
 from testbed.paths import cache_dir, runs_dir
 
 
 def clean(
     *,
     artifacts: Annotated[bool, typer.Option("--artifacts", help="Built kernels, agents and programs too.")] = False,
+    every: Annotated[bool, typer.Option("--all", help="Runs that have not ended, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only print what would be removed.")] = False,
 ) -> None:
     """Remove the runs below the current folder, and on request the artifacts. Prints what is removed.
 
-    A run is a folder with a run.json in it; anything else in the runs folder stays.
+    A run is a folder with a run.json in it; anything else in the runs folder stays, and so does a run that has not
+    ended (or was killed), unless --all is given.
     """
-    doomed = [file.parent for file in sorted(runs_dir().glob("*/run.json")) if not file.parent.is_symlink()]
-    links = [path for path in sorted(runs_dir().glob("*")) if path.is_symlink()]
+    doomed = [path for path in _runs() if every or _ended(path)]
+    latest = runs_dir() / LATEST
+    links = [latest] if latest.is_symlink() and latest.resolve() in {path.resolve() for path in doomed} else []
     if artifacts:
         doomed += [folder for folder in (cache_dir() / "artifacts",) if folder.is_dir()]
     for path in (*links, *doomed):
@@ -32,6 +37,20 @@ def clean(
         runs_dir().rmdir()
     if not doomed:
         note("nothing to remove")
+
+
+def _runs() -> list[Path]:
+    """Find the runs, oldest first."""
+    return [file.parent for file in sorted(runs_dir().glob("*/run.json")) if not file.parent.is_symlink()]
+
+
+def _ended(folder: Path) -> bool:
+    """Say whether a run has ended; of one whose file cannot be read nothing is known, so it has not."""
+    try:
+        state = json.loads((folder / "run.json").read_text(encoding="utf-8"))["state"]
+    except (OSError, ValueError, LookupError, TypeError):
+        return False
+    return bool(state != "running")
 
 
 def _remove(path: Path) -> None:

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""One piece of work in one network, recorded as a run of one case; output of processes is shown as it comes."""
+
+from __future__ import annotations
+
+import datetime as dt
+import platform
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
+
+from testbed import __version__
+from testbed.backends.base import BackendOptions
+from testbed.backends.registry import backend as backend_named
+from testbed.errors import DeadlineError, ExitCode, GuestCrashed, TestbedError
+from testbed.harness import verdicts
+from testbed.harness.recorder import DiskRecorder, safe
+from testbed.harness.records import CaseRecord, ExecutionRecord, Record, RunRecord
+from testbed.harness.runfolder import RunFolder
+from testbed.verdict import Verdict, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from testbed.backends.network import Network
+    from testbed.scenarios.topology import Topology
+
+SUITE = "exec"
+T = TypeVar("T")
+
+
+class _Tee(DiskRecorder):
+    """Records, and shows what processes write on our own stdout and stderr."""
+
+    def process_output(self, process: int, stream: int, data: bytes) -> None:
+        """Record it, then show it."""
+        super().process_output(process, stream, data)
+        shown = sys.stdout if stream == 1 else sys.stderr
+        shown.flush()
+        shown.buffer.write(data)
+        shown.buffer.flush()
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """How a piece of work is run.
+
+    Args:
+        topology: The network.
+        seed: Of everything random in it.
+        backend: Where it is brought up.
+        libos: The flavor ``linux``, or the folder of an artifact.
+        capture: Whether link ends are captured.
+        run_dir: Folder of the run, new or empty; None is a new one below the folder of runs.
+    """
+
+    topology: Topology
+    seed: int = 1
+    backend: str = "timetravel"
+    libos: str = "linux"
+    capture: bool = True
+    run_dir: Path | None = None
+
+
+def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> tuple[T, Path]:
+    """Bring a network up, do the work in it, take it down, and leave a run with one record.
+
+    Args:
+        command: What it is called in the record.
+        how: The network and its options.
+        work: Gets the live network.
+
+    Returns:
+        What the work gave, and the record's folder.
+
+    Raises:
+        TestbedError: As the backend says; GuestCrashed also where only the kernel's log tells of trouble. The record is
+            written first.
+    """
+    folder = RunFolder.choose(how.run_dir)
+    folder.make()
+    name = safe(Path(command[0]).name)
+    record = Record(f"{SUITE}::{name}", SUITE, name, execution=1, seed=how.seed, backend=how.backend)
+    recorder = _Tee(folder.execution(SUITE, name, 1), record, folder.make_room)
+    run = _run_record(command, how)
+    run.save(folder.path)
+    begin = time.monotonic()
+    judged: list[tuple[Verdict, str]] = []
+    try:
+        result = _work(how, recorder, work)
+        judged.append((Verdict.PASSED, ""))
+    except (TestbedError, KeyboardInterrupt) as error:
+        judged.append((_verdict_of(error), str(error).partition("\n")[0]))
+        raise
+    finally:
+        verdict, reason, evidence = verdicts.of_record(recorder)
+        judged.append((verdict, reason))
+        _finish(recorder, run, folder, judged, time.monotonic() - begin)
+    if verdict is Verdict.CRASHED:
+        raise GuestCrashed(f"{reason}\n{evidence}", hint=f"the record: {recorder.folder}")
+    return result, recorder.folder
+
+
+def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
+    kernel = None if how.libos == "linux" else Path(how.libos)
+    options = BackendOptions(capture=how.capture, kernel=kernel)
+    network = backend_named(how.backend).up(how.topology, seed=how.seed, recorder=recorder, options=options)
+    try:
+        return work(network)
+    finally:
+        network.down()
+
+
+def _verdict_of(error: BaseException) -> Verdict:
+    """Judge an error that ended the work; an interrupt proves nothing."""
+    if isinstance(error, GuestCrashed):
+        return Verdict.CRASHED
+    if isinstance(error, DeadlineError):
+        return Verdict.TIMED_OUT
+    return Verdict.NOT_RUN if isinstance(error, KeyboardInterrupt) else Verdict.ERROR
+
+
+def _run_record(command: Sequence[str], how: How) -> RunRecord:
+    return RunRecord(
+        state="running",
+        started=dt.datetime.now().astimezone().isoformat(timespec="seconds"),
+        command=["testbed", "exec", "--", *command],
+        seed=how.seed,
+        repeat=1,
+        backend=how.backend,
+        libos=how.libos,
+        environment={"testbed": __version__, "python": platform.python_version(), "machine": platform.machine()},
+    )
+
+
+def _finish(
+    recorder: DiskRecorder, run: RunRecord, folder: RunFolder, judged: list[tuple[Verdict, str]], wall_s: float
+) -> None:
+    """Complete record and run on disk with the worst of what was judged."""
+    record = recorder.record
+    record.verdict = worst(verdict for verdict, _ in judged)
+    record.reason = next(reason for verdict, reason in judged if verdict is record.verdict)
+    record.wall_s = run.wall_s = round(wall_s, 6)
+    recorder.finish()
+    where = folder.relative(recorder.folder)
+    virtual_s = record.end_ns / 1e9
+    case = CaseRecord(record.nodeid, SUITE, record.case, record.verdict, record.reason, record.seed, record.digest)
+    case.executions = [
+        ExecutionRecord(1, record.verdict, record.reason, record.digest, virtual_s, record.wall_s, where)
+    ]
+    case.virtual_s, case.wall_s, case.folder = virtual_s, record.wall_s, str(Path(where).parent)
+    run.cases, run.state = [case], "finished"
+    run.exit_code = int(ExitCode.OK if record.verdict is Verdict.PASSED else ExitCode.FAILED)
+    run.save(folder.path)
+    folder.make_room()
