@@ -60,9 +60,16 @@ class Recorder(Protocol):
         """Take one operation: its name and its canonical fields (JSON-able, free of host paths)."""
 
     def process_started(
-        self, process: int, node: str, argv: Sequence[str], env: Mapping[str, str], cwd: str, pid: int, start_ns: int
+        self,
+        process: int,
+        node: str,
+        *,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        start_ns: int,
     ) -> None:
-        """Take the start of a process; ``process`` counts from 1 in the order of starting."""
+        """Take the start of a process; ``process`` counts from 1 (one that cannot start exits with 127 at once)."""
 
     def process_output(self, process: int, stream: int, data: bytes) -> None:
         """Take what a process wrote next to its stdout (``stream`` 1) or stderr (2)."""

@@ -26,7 +26,14 @@ class NullRecorder:
         """Forget it."""
 
     def process_started(
-        self, process: int, node: str, argv: Sequence[str], env: Mapping[str, str], cwd: str, pid: int, start_ns: int
+        self,
+        process: int,
+        node: str,
+        *,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        cwd: str,
+        start_ns: int,
     ) -> None:
         """Forget it."""
 

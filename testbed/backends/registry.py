@@ -40,7 +40,7 @@ def backend(name: str = DEFAULT, *, identical_bits: bool = False) -> Backend:
     found = _BACKENDS[name]()
     if identical_bits and not found.promises_identical_bits:
         raise CapabilityError(
-            f"the backend {name!r} runs in real time and cannot promise identical bits, so executions cannot be compared",
+            f"the backend {name!r} runs in real time: it promises no identical bits, so executions cannot be compared",
             hint=f"use --backend {DEFAULT}, or execute each case once (--repeat 1)",
         )
     return found

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """The scenarios that come with testbed: named, parametrised functions that return a Topology.
 
-All but ``single`` take the keywords of a :class:`~testbed.scenarios.shape.Shape` (``rate_bps``, ``delay_ms``, ``loss_ratio``, ...)
+All but ``single`` take the keywords of a :class:`~testbed.scenarios.shape.Shape` (``rate_bps``, ``delay_ms``, ...)
 for both directions of the links that their docstring names.
 """
 
@@ -45,7 +45,7 @@ def lan(*, n: int = 4, **shape: Unpack[ShapeParams]) -> Topology:
 
 
 def chain(*, n: int = 3, **shape: Unpack[ShapeParams]) -> Topology:
-    """Make ``n`` nodes in a row: ``h1`` - ``r1`` - ... - ``h2``, routers between two hosts; the shape is that of each cable.
+    """Make ``n`` nodes in a row: ``h1`` - ``r1`` - ... - ``h2``, inner ones routers; the shape is that of each cable.
 
     Args:
         n: Number of nodes, both hosts included, 2 or more.
@@ -57,7 +57,7 @@ def chain(*, n: int = 3, **shape: Unpack[ShapeParams]) -> Topology:
 
 
 def dumbbell(*, n: int = 2, **shape: Unpack[ShapeParams]) -> Topology:
-    """Make ``n`` clients ``c1`` ... at router ``r1``, ``n`` servers ``s1`` ... at router ``r2``; the shape is that of ``r1-r2``.
+    """Make clients ``c1`` ... at router ``r1`` and servers ``s1`` ... at router ``r2``; the shape is that of ``r1-r2``.
 
     Args:
         n: Number of hosts on each side, 1 or more.
@@ -77,12 +77,12 @@ def two_path(
     path2: Mapping[str, object] | None = None,
     **shape: Unpack[ShapeParams],
 ) -> Topology:
-    """Make two hosts with two disjoint paths: ``h1`` - ``r1`` - ``h2`` and ``h1`` - ``r2`` - ``h2``, with per-source rules.
+    """Make two hosts with two paths, ``h1`` - ``r1`` - ``h2`` and ``h1`` - ``r2`` - ``h2``, and per-source rules.
 
     The shape is that of ``h1-r1`` and ``h1-r2``; the cables to ``h2`` are clean, so each path has it once.
 
     Args:
-        path1: Values of the shape that differ on the path over ``r1``, such as ``{"rate_bps": 5_000_000, "delay_ms": 10}``.
+        path1: What differs on the path over ``r1``, such as ``{"rate_bps": 5_000_000, "delay_ms": 10}``.
         path2: The same for the path over ``r2``.
     """
     first = shape_from({**shape, **(path1 or {})})
@@ -119,7 +119,7 @@ def tree(*, depth: int = 2, fanout: int = 2, **shape: Unpack[ShapeParams]) -> To
 
 
 def ring(*, n: int = 4, **shape: Unpack[ShapeParams]) -> Topology:
-    """Make a ring of routers ``r1`` ... ``rn``, each with a host ``h1`` ... ``hn``; the shape is that of the ring's cables.
+    """Make a ring of routers ``r1`` ... ``rn``, each with a host ``h1`` ... ``hn``; the shape is that of the ring.
 
     Args:
         n: Number of routers, 3 or more.

@@ -53,7 +53,7 @@ class Interface:
 
 
 def mac_address(link: int, end: int) -> str:
-    """Give the Ethernet address of a link's end: ``02:00:00:00:LL:LE``, link number shifted by one bit, then the end."""
+    """Give the Ethernet address of a link's end: ``02:00:00:00:LL:LE``, twice the link's number plus the end."""
     number = (link << 1) | end
     return ":".join(f"{byte:02x}" for byte in ((0x02 << 40) | number).to_bytes(6, "big"))
 
@@ -61,12 +61,12 @@ def mac_address(link: int, end: int) -> str:
 def interfaces(topology: Topology) -> tuple[Interface, ...]:
     """Derive all interfaces, ordered by link and end.
 
-    A subnet of up to 250 hosts is ``10.x.y.0/24`` and ``fd00:N::/64`` with N = 256 x + y, counted from 1; a larger one takes an
-    aligned block of as many /24 as it needs. Hosts are numbered from 1 in the order of the links. Subnets that
+    A subnet of up to 250 hosts is ``10.x.y.0/24`` and ``fd00:N::/64`` with N = 256 x + y, counted from 1; a larger one
+    takes an aligned block of as many /24 as it needs. Hosts are numbered from 1 in the order of the links. Subnets that
     overlap with given addresses are passed over.
 
     Raises:
-        ConfigError: An address is given twice, a subnet has some given and some derived addresses, or the space is used up.
+        ConfigError: An address is given twice, a subnet has some given and some derived ones, or none are left.
     """
     segments = _segments(topology)
     kinds = {node.name: node.kind for node in topology.nodes}
@@ -151,10 +151,12 @@ def _addresses(
         if not derived:
             continue
         if len(derived) < len(ends):
-            with_none, with_some = derived[0], next(end for end in ends if end in given)
+            names = {
+                end in given: f"{topology.links[end[0]].ends[end[1]]!r} on link {topology.links[end[0]].name!r}"
+                for end in ends
+            }
             raise ConfigError(
-                f"subnet of link {topology.links[with_some[0]].name!r}: {topology.links[with_some[0]].ends[with_some[1]]!r} has "
-                f"given addresses and {topology.links[with_none[0]].ends[with_none[1]]!r} has none",
+                f"in one subnet, {names[True]} has given addresses and {names[False]} has none",
                 hint="give addresses to all ends of a subnet, or to none",
             )
         unit, length = blocks.take(len(derived))

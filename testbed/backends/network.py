@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: MIT
+"""A live network: the thing that a test holds in its hands."""
+
+from __future__ import annotations
+
+import contextlib
+import itertools
+import weakref
+from typing import TYPE_CHECKING, Any, Self
+
+from testbed.backends.link import Link
+from testbed.backends.node import Node
+from testbed.backends.plan import make_plan
+from testbed.errors import ConfigError, TestbedError, near_misses
+from testbed.scenarios import layout
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from types import TracebackType
+
+    from testbed.backends.base import BackendOptions
+    from testbed.backends.session import Session
+    from testbed.scenarios.topology import Topology
+
+_NS = 1_000_000_000
+
+Injection = tuple[float | None, str, str, str, Any]
+"""When (seconds of the network's clock, None is now), link, node at the end, ``to`` or ``from``, and the frame."""
+
+
+class Network:
+    """A topology that is up on some backend; a context manager that takes it down.
+
+    Args:
+        session: The conversation with the agent, already greeted.
+        topology: What to bring up.
+        backend: The backend's name.
+        virtual_time: Whether the network's clock stands still while the test thinks.
+        seed: The network's seed.
+        options: The backend's options.
+        settle_ns: Nanoseconds from boot to t = 0.
+        hello: What the agent answered to the greeting.
+
+    Raises:
+        CapabilityError: The kernel lacks something that the topology needs.
+        OSError: The kernel refused something else.
+    """
+
+    def __init__(
+        self,
+        session: Session,
+        topology: Topology,
+        *,
+        backend: str,
+        virtual_time: bool,
+        seed: int,
+        options: BackendOptions,
+        settle_ns: int,
+        hello: Mapping[str, Any],
+    ) -> None:
+        self.session = session
+        self.topology = topology
+        self.backend = backend
+        self.virtual_time = virtual_time
+        self.seed = seed
+        self.options = options
+        self.release = str(hello["release"])
+        self.capabilities = frozenset(hello["capabilities"])
+        self.live = True
+        self._numbers = itertools.count(1)
+        interfaces = layout.interfaces(topology)
+        session.ends = [(str(link.name), link.ends) for link in topology.links]
+        plan = make_plan(topology, interfaces, seed=seed, options=options, settle_ns=settle_ns)
+        record = {"topology": topology.digest(), "seed": seed, "capture": plan["capture"]}
+        self.epoch_ns: int = session.call("up", record=record, plan=plan)["epoch"]
+        """Nanoseconds since 1970 of t = 0, which the timestamps in captures count from."""
+        owned: dict[str, list[layout.Interface]] = {node.name: [] for node in topology.nodes}
+        for interface in interfaces:
+            owned[interface.node].append(interface)
+        self.nodes = {node.name: Node(self, node.name, node.kind, owned[node.name]) for node in topology.nodes}
+        self.links = {str(link.name): Link(self, index) for index, link in enumerate(topology.links)}
+        self._finalizer = weakref.finalize(self, session.close)
+
+    def __repr__(self) -> str:
+        return f"<Network of {len(self.nodes)} nodes on {self.backend}, {'up' if self.live else 'down'}>"
+
+    def __getitem__(self, name: str) -> Node:
+        if name not in self.nodes:
+            raise ConfigError(f"the network has no node {name!r}; {near_misses(name, self.nodes)}")
+        return self.nodes[name]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self.down()
+        else:  # the first error is the one to show
+            with contextlib.suppress(TestbedError, OSError):
+                self.down()
+
+    def link(self, name: str) -> Link:
+        """Give a link by its name; ``b-a`` is accepted for ``a-b``."""
+        turned = "-".join(reversed(name.split("-"))) if name.count("-") == 1 else name
+        for found in (name, turned):
+            if found in self.links:
+                return self.links[found]
+        raise ConfigError(f"the network has no link {name!r}; {near_misses(name, self.links) or 'it has none'}")
+
+    def now(self) -> float:
+        """Give the time in seconds of the network's clock."""
+        if not self.virtual_time:
+            self.session.ask_quietly("sleep", until=0)
+        return self.session.now_ns / _NS
+
+    def sleep(self, seconds: float) -> None:
+        """Let time pass, for a number of seconds of the network's clock."""
+        self.sleep_until(self.now() + seconds)
+
+    def sleep_until(self, time: float) -> None:
+        """Let time pass until the network's clock shows ``time`` seconds; a time that is past returns at once."""
+        self.session.call("sleep", until=round(time * _NS))
+
+    def inject(self, frames: Iterable[Injection]) -> None:
+        """Put frames on wires at exact times, in the background; times already past are at once.
+
+        Args:
+            frames: For each frame: when (seconds, or None for now), name of the link, name of the node at the end,
+                ``to`` (delivered to that node) or ``from`` (as if that node had sent it, through the impairments),
+                and the frame from the Ethernet header on, as bytes or as a scapy packet.
+
+        Raises:
+            ConfigError: No such link, end or direction.
+        """
+        wanted = []
+        for at, link, node, direction, frame in frames:
+            if direction not in ("to", "from"):
+                raise ConfigError(f"a frame goes 'to' a node or 'from' it, not {direction!r}")
+            index, end = self.link(link).end_of(node)
+            at_ns = max(self.session.now_ns, 0) if at is None else round(at * _NS)
+            wanted.append([at_ns, index, end, direction, bytes(frame)])
+        self.session.call("inject", frames=wanted)
+
+    def down(self) -> None:
+        """Take the network down, after what is left of processes and captures is recorded; again it does nothing.
+
+        Raises:
+            GuestCrashed: The guest had died before; its log is in the message.
+        """
+        if self.live:
+            self.live = False
+            self._finalizer.detach()
+            self.session.down()
+
+    def next_process(self) -> int:
+        """Give the number of the next process, from 1."""
+        return next(self._numbers)

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: MIT
+"""Short-lived folders and CPU slots of running guests; what a dead process left is removed by our own record."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import functools
+import itertools
+import os
+import re
+import shutil
+from pathlib import Path
+
+from testbed.paths import runtime_dir
+
+_NAME = re.compile(r"net-(\d+)-(\d+)-\d+")
+_SLOTS_PER_CPU = 64
+_numbers = itertools.count(1)
+
+
+class Scratch:
+    """A private folder whose name says which process owns it: ``net-PID-STARTTIME-N``; :meth:`close` removes it."""
+
+    def __init__(self) -> None:
+        remove_stale()
+        self._owner = os.getpid()
+        self.path = runtime_dir() / f"net-{self._owner}-{_start_time(self._owner)}-{next(_numbers)}"
+        self.path.mkdir(mode=0o700)
+
+    def close(self) -> None:
+        """Remove the folder; called again, or in a fork of our process, it does nothing."""
+        if self._owner == os.getpid():
+            shutil.rmtree(self.path, ignore_errors=True)
+
+
+@functools.cache
+def remove_stale() -> None:
+    """Remove the folders of processes that have died without doing so; once per process."""
+    for path in runtime_dir().iterdir():
+        found = _NAME.fullmatch(path.name)
+        if found and _start_time(int(found[1])) != int(found[2]):
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _start_time(pid: int) -> int | None:
+    """Give when a process started, in clock ticks since boot (``proc(5)``, field 22 of ``stat``), or None."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_bytes()
+    except OSError:
+        return None
+    return int(stat[stat.rindex(b")") + 2 :].split()[19])
+
+
+class CpuSlot:
+    """A claim on one CPU for one guest; guests of all processes of a user spread over the CPUs that they may use."""
+
+    def __init__(self) -> None:
+        self._fd, self.cpu = _claim(sorted(os.sched_getaffinity(0)))
+
+    def close(self) -> None:
+        """Give the slot back; called again it does nothing."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1
+
+
+def _claim(cpus: list[int]) -> tuple[int, int]:
+    """Lock the first free slot, all CPUs' first slots before any second one; give the lock's descriptor and the CPU."""
+    folder = runtime_dir()
+    for slot in range(_SLOTS_PER_CPU):
+        for cpu in cpus:
+            fd = os.open(folder / f"cpu-{cpu}-{slot}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with contextlib.suppress(BlockingIOError):
+                fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return fd, cpu
+            os.close(fd)
+    return -1, cpus[os.getpid() % len(cpus)]

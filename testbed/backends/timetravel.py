@@ -1,0 +1,213 @@
+# SPDX-License-Identifier: MIT
+"""The default backend: a User-Mode Linux guest in time-travel mode holds the whole topology, in virtual time."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.backends.base import Backend, BackendOptions, Recorder
+from testbed.backends.child import Child
+from testbed.backends.guest import SETTLE_NS, START_NS, Guest, StatusPage
+from testbed.backends.network import Network
+from testbed.backends.recorders import NullRecorder
+from testbed.backends.scratch import CpuSlot, Scratch
+from testbed.backends.session import Session
+from testbed.errors import CapabilityError, ConfigError
+
+if TYPE_CHECKING:
+    from testbed.scenarios.topology import Topology
+
+_CHANNEL_FD, _STATUS_FD = 3, 4
+_SEED_LIMIT = 1 << 64
+_ROOTFS_FOLDERS = ("proc", "sys", "dev", "lower", "upper", "root")
+_BUFFER = 1 << 20
+
+
+class TimeTravelBackend(Backend):
+    """A guest per network; needs no privilege, and the same seed gives the same bits."""
+
+    name = "timetravel"
+    virtual_time = True
+    promises_identical_bits = True
+
+    def capabilities(self, options: BackendOptions | None = None) -> frozenset[str]:
+        """Boot a guest and ask it what its kernel can do; once per process and kernel."""
+        given = options or BackendOptions()
+        return _capabilities(_find_artifacts(given.kernel, given.agent))
+
+    def up(
+        self,
+        topology: Topology,
+        *,
+        seed: int = 1,
+        recorder: Recorder | None = None,
+        options: BackendOptions | None = None,
+    ) -> Network:
+        """Boot a fresh guest and bring the topology up in it; see :meth:`Backend.up`."""
+        if not 0 <= seed < _SEED_LIMIT:
+            raise ConfigError(f"a seed is a number from 0 to 2**64 - 1, not {seed!r}")
+        given = options or BackendOptions()
+        session = start_guest(
+            _find_artifacts(given.kernel, given.agent), seed=seed, recorder=recorder or NullRecorder(), options=given
+        )
+        try:
+            return Network(
+                session,
+                topology,
+                backend=self.name,
+                virtual_time=True,
+                seed=seed,
+                options=given,
+                settle_ns=SETTLE_NS,
+                hello=session.hello([os.fspath(path) for path in given.shares]),
+            )
+        except BaseException:
+            session.close()
+            raise
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """What a guest is made of: the kernel, and the agent (its program, or the folder that is the guest's root)."""
+
+    kernel: Path
+    agent: Path
+
+
+def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options: BackendOptions) -> Session:
+    """Start a guest; it boots while we go on, and the first request waits for it."""
+    scratch, slot, page = Scratch(), CpuSlot(), StatusPage()
+
+    def clean_up() -> None:
+        page.close()
+        slot.close()
+        scratch.close()
+
+    here, there = socket.socketpair()
+    try:
+        for end in (here, there):
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
+        rootfs = _rootfs(artifacts.agent, scratch.path)
+        launcher = [
+            _env_program(),
+            "-C",
+            os.fspath(rootfs),
+            os.fspath(rootfs / "agent"),
+            "guest",
+            "--cpu",
+            str(slot.cpu),
+            "--",
+        ]
+        child = Child(
+            [*launcher, os.fspath(artifacts.kernel), *kernel_words(seed, options.memory_mib)],
+            env=_environment(scratch.path),
+            fds={_CHANNEL_FD: there.fileno(), _STATUS_FD: page.fd},
+            log=recorder.console_path or scratch.path / "console.log",
+        )
+    except BaseException:
+        here.close()
+        clean_up()
+        raise
+    finally:
+        there.close()
+    guest = Guest(child, page, stall_s=options.stall_s, wall_limit_s=options.wall_limit_s, clean_up=clean_up)
+    return Session(here, guest, recorder)
+
+
+def kernel_words(seed: int, memory_mib: int) -> list[str]:
+    """Give the kernel's command line: the same words but for the seed, as the kernel mixes them into its RNG."""
+    return [
+        f"mem={memory_mib}M",
+        "time-travel=inf-cpu",
+        f"time-travel-start={START_NS}",
+        "rootfstype=hostfs",
+        "rootflags=.",
+        "ro",
+        "init=/agent",
+        "con=null",
+        "ssl=null",
+        "stderr=1",
+        "loglevel=4",
+        "norandmaps",
+        "tb_hostfs_ro",
+        f"tb_channel={_CHANNEL_FD}",
+        f"tb_status={_STATUS_FD}",
+        f"tb_seed={seed}",
+    ]
+
+
+@functools.cache
+def _capabilities(artifacts: Artifacts) -> frozenset[str]:
+    session = start_guest(artifacts, seed=1, recorder=NullRecorder(), options=BackendOptions())
+    try:
+        return frozenset(session.hello([])["capabilities"])
+    finally:
+        session.close()
+
+
+def _find_artifacts(kernel: Path | None, agent: Path | None) -> Artifacts:
+    """Find the programs: as given, else by ``TESTBED_LINUX`` and ``TESTBED_AGENT``, else in the cache (or built)."""
+    kernel = kernel or _from_environment("TESTBED_LINUX")
+    if kernel is None:
+        from testbed.libos.linux import ensure_linux  # noqa: PLC0415  # the builder is not needed where a kernel is given
+
+        kernel = ensure_linux()
+    kernel = kernel / "linux" if kernel.is_dir() else kernel
+    if not os.access(kernel, os.X_OK):
+        raise ConfigError(f"the kernel {kernel} is no program", hint="build one: testbed build linux")
+    return Artifacts(kernel.absolute(), find_agent(agent))
+
+
+def find_agent(given: Path | None) -> Path:
+    """Find the agent: as given, else as ``TESTBED_AGENT`` says, else in the cache (built if missing).
+
+    Returns:
+        Its program, or the folder with it that is a guest's root.
+    """
+    found = given or _from_environment("TESTBED_AGENT")
+    if found is None:
+        from testbed.agent.build import ensure_agent  # noqa: PLC0415  # the builder is not needed where an agent is given
+
+        found = ensure_agent()
+    program = found / "agent" if found.is_dir() else found
+    if not os.access(program, os.X_OK):
+        raise ConfigError(
+            f"the agent {program} is no program", hint="leave out --agent and TESTBED_AGENT to use the built one"
+        )
+    return found.absolute()
+
+
+def _from_environment(name: str) -> Path | None:
+    value = os.environ.get(name)
+    return Path(value) if value else None
+
+
+def _rootfs(agent: Path, scratch: Path) -> Path:
+    """Give the folder that a guest starts in: the artifact's own, or one made around a bare program."""
+    if agent.is_dir():
+        return agent
+    root = scratch / "rootfs"
+    for name in _ROOTFS_FOLDERS:
+        (root / name).mkdir(parents=True)
+    shutil.copy2(agent, root / "agent")
+    return root
+
+
+def _environment(scratch: Path) -> dict[str, str]:
+    """Give the guest's environment: fixed, but for folders that only it uses (the kernel's pid file, its memory)."""
+    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else os.fspath(scratch)  # noqa: S108  # unlinked at once by UML
+    return {"PATH": "/usr/bin:/bin", "HOME": os.fspath(scratch), "TMPDIR": memory}
+
+
+@functools.cache
+def _env_program() -> str:
+    found = shutil.which("env")
+    if found is None:
+        raise CapabilityError("starting a guest needs env(1)", hint="install coreutils")
+    return found
