@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The harness room; see doc/architecture.md."""

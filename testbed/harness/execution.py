@@ -1,0 +1,218 @@
+# SPDX-License-Identifier: MIT
+"""One execution of a case: its recorder, its network, and what its phases came to."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed.errors import CapabilityError, ConfigError
+from testbed.harness import digest, verdicts
+from testbed.harness.recorder import DiskRecorder, RecordingFailed
+from testbed.harness.records import ExecutionRecord, Record
+from testbed.verdict import Verdict, worst
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from testbed.backends.base import Backend
+    from testbed.backends.network import Network
+    from testbed.harness.identity import CaseId
+    from testbed.harness.runfolder import RunFolder
+    from testbed.harness.settings import Settings
+    from testbed.scenarios.topology import Topology
+
+KEY: pytest.StashKey[Execution] = pytest.StashKey()
+
+
+class Execution:
+    """One execution.
+
+    Args:
+        item: The test.
+        case: Who it is.
+        number: 1, 2, ...
+        backend, settings: How it is executed.
+        run: The run's folder.
+    """
+
+    def __init__(
+        self, item: pytest.Item, case: CaseId, number: int, *, backend: Backend, settings: Settings, run: RunFolder
+    ) -> None:
+        self.item = item
+        self.case = case
+        self.number = number
+        self.backend = backend
+        self.settings = settings
+        self.run = run
+        self.seed = case.seed(settings.seed)
+        self.verdict = Verdict.NOT_RUN
+        self.reason = ""
+        self.evidence = ""
+        self.recorder: DiskRecorder | None = None
+        self.reports: list[pytest.TestReport] = []
+        self._judged: list[tuple[Verdict, str]] = []
+        self._started = time.monotonic()
+        self._wall_s = 0.0
+
+    @property
+    def folder(self) -> Path | None:
+        """Give the folder of its record; None where nothing was recorded."""
+        return self.recorder.folder if self.recorder is not None else None
+
+    @property
+    def record(self) -> Record | None:
+        """Give its record, or None."""
+        return self.recorder.record if self.recorder is not None else None
+
+    def bring_up(self, topology: Topology) -> Network:
+        """Bring the network of this execution up, with a recorder of its own.
+
+        Raises:
+            CapabilityError: The backend cannot do what the case needs.
+            RecordingFailed: The record's folder cannot be written.
+        """
+        self._check_real_time()
+        options = self.settings.options(_memory_mib(self.item))
+        self._check_capabilities(self.backend.capabilities(options))
+        folder = self.run.execution(self.case.suite, self.case.name, self.number)
+        record = Record(
+            nodeid=self.case.nodeid,
+            suite=self.case.suite,
+            case=self.case.name,
+            execution=self.number,
+            seed=self.seed,
+            backend=self.backend.name,
+        )
+        self.recorder = DiskRecorder(folder, record, self.run.make_room)
+        network = self.backend.up(topology, seed=self.seed, recorder=self.recorder, options=options)
+        record.epoch_ns = network.epoch_ns
+        return network
+
+    def judge(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:
+        """Take the outcome of a phase; a capability that lacks makes its report a skip, unless it is required."""
+        if excinfo is not None and isinstance(excinfo.value, CapabilityError):
+            self._lacks(report, excinfo.value)
+        elif hasattr(report, "wasxfail") and report.skipped:
+            self._judged.append((Verdict.XFAILED, str(report.wasxfail)))
+        elif report.skipped and excinfo is not None:
+            self._lacks(report, excinfo.value)
+        elif report.failed and excinfo is not None:
+            self._judged.append((verdicts.of_exception(excinfo.value, report.when), verdicts.one_line(excinfo.value)))
+        elif report.failed:
+            self._judged.append((Verdict.FAILED, str(report.longrepr)))
+        elif report.when == "call":
+            self._judged.append((Verdict.PASSED, ""))
+
+    def finish(self, reports: list[pytest.TestReport]) -> None:
+        """Complete the record and settle the verdict of this execution."""
+        self.reports = reports
+        self._wall_s = time.monotonic() - self._started
+        if self.recorder is not None:
+            verdict, reason, self.evidence = verdicts.of_record(self.recorder)
+            self._judged.append((verdict, reason))
+        self._settle()
+        self._save()
+
+    def interrupted(self) -> None:
+        """Leave a record of what there was when somebody pressed Ctrl-C."""
+        self._wall_s = time.monotonic() - self._started
+        self._judged.append((Verdict.NOT_RUN, "interrupted"))
+        self._settle()
+        self._save()
+
+    def summary(self) -> ExecutionRecord:
+        """Sum it up for ``run.json``."""
+        record = self.record
+        return ExecutionRecord(
+            number=self.number,
+            verdict=self.verdict,
+            reason=self.reason,
+            digest=record.digest if record is not None else None,
+            virtual_s=record.end_ns / 1e9 if record is not None else 0.0,
+            wall_s=round(self._wall_s, 6),
+            folder=self.run.relative(self.folder) if self.folder is not None else None,
+        )
+
+    def _settle(self) -> None:
+        self.verdict = worst(verdict for verdict, _ in self._judged)
+        self.reason = next((reason for verdict, reason in self._judged if verdict is self.verdict), "")
+
+    def _save(self) -> None:
+        if self.recorder is None:
+            return
+        record = self.recorder.record
+        record.verdict, record.reason, record.wall_s = self.verdict, self.reason, round(self._wall_s, 6)
+        try:
+            self.recorder.finish(self._left_out())
+            self._check_left_out()
+        except (RecordingFailed, ConfigError) as error:
+            self._judged.append((Verdict.ERROR, str(error)))
+            self._settle()
+
+    def _left_out(self) -> list[str]:
+        """Give the names of the parts that the case leaves out of its digest."""
+        return [name for marker in self.item.iter_markers("digest_without") for name in marker.args]
+
+    def _check_left_out(self) -> None:
+        """Refuse a name that leaves nothing out: it is a mistake, or no longer needed.
+
+        Raises:
+            ConfigError: A name matches no part of this record.
+        """
+        record = self.record
+        if record is None or self.verdict not in {Verdict.PASSED, Verdict.XFAILED}:
+            return  # a case that ended early may not have got so far
+        for name in self._left_out():
+            if not digest.matching(name, record.parts):
+                raise ConfigError(
+                    f"digest_without({name!r}) names no part of the record; there are: {', '.join(sorted(record.parts))}"
+                )
+
+    def _lacks(self, report: pytest.TestReport, error: BaseException) -> None:
+        """Make a report a skip, or an error where the lacking capability is required."""
+        reason = verdicts.one_line(error)
+        required = self.settings.requires(reason)
+        if required is not None:
+            report.outcome = "failed"
+            report.longrepr = f"skipped although {required!r} is required (--require): {error}"
+            self._judged.append((Verdict.ERROR, report.longrepr))
+            return
+        if not report.skipped or hasattr(report, "wasxfail"):
+            report.__dict__.pop("wasxfail", None)
+            path, line, _ = self.item.location
+            report.outcome = "skipped"
+            report.longrepr = (path, line or 0, f"Skipped: {reason}")
+        self._judged.append((Verdict.SKIPPED, reason))
+
+    def _check_real_time(self) -> None:
+        marker = self.item.get_closest_marker("real_time_budget")
+        if marker is None or self.backend.virtual_time:
+            return
+        seconds = float(marker.args[0])
+        if seconds > self.settings.real_time_limit_s:
+            raise CapabilityError(
+                f"would take {_duration(seconds)} of real time on backend {self.backend.name!r}; "
+                f"the limit is {_duration(self.settings.real_time_limit_s)} (--real-time-limit)"
+            )
+
+    def _check_capabilities(self, have: frozenset[str]) -> None:
+        for marker in self.item.iter_markers("requires"):
+            for name in marker.args:
+                if name not in have:
+                    raise CapabilityError(f"the kernel of backend {self.backend.name!r} has no {name}")
+
+
+def _memory_mib(item: pytest.Item) -> int | None:
+    marker = item.get_closest_marker("memory")
+    return None if marker is None else int(marker.args[0])
+
+
+def _duration(seconds: float) -> str:
+    """Say a length of time in the unit that reads best."""
+    for unit, size in (("hours", 3600.0), ("minutes", 60.0)):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.1f} {unit}"
+    return f"{seconds:g} seconds"

@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: MIT
+"""Read the captures of a record: the agent's pcapng files, forwards, or only their last frames.
+
+scapy's reader takes 20 us for each frame and cannot start at the end; a case may leave a hundred thousand.
+It decodes here, but only what is shown. Source: draft-ietf-opsawg-pcapng, sections 4.1 to 4.3.
+"""
+
+from __future__ import annotations
+
+import os
+import struct
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from testbed.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+_SECTION = 0x0A0D0D0A
+_ENHANCED_PACKET = 6
+_HEAD = struct.Struct("<II")
+_PACKET = struct.Struct("<IIIII")  # interface, timestamp high and low, captured length, original length
+_TAIL = struct.Struct("<I")
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One captured frame.
+
+    Args:
+        time_ns: ns since 1970; the network's clock counts from the record's ``epoch_ns``.
+        data: The captured bytes.
+        length: Bytes on the wire.
+    """
+
+    time_ns: int
+    data: bytes
+    length: int
+
+    def summary(self, epoch_ns: int = 0) -> str:
+        """Decode it to one line, with its time after ``epoch_ns`` (ns since 1970)."""
+        from scapy.layers.l2 import Ether  # noqa: PLC0415 (importing scapy takes a third of a second)
+
+        time_ns = self.time_ns - epoch_ns
+        return f"{time_ns // 10**9}.{time_ns % 10**9:09} s {self.length} bytes {Ether(self.data).summary()}"
+
+
+def frames(path: Path) -> Iterator[Frame]:
+    """Read a capture from its start; a block that was cut off ends it.
+
+    Raises:
+        ConfigError: It is no pcapng file in little-endian order.
+    """
+    if not path.exists():
+        return
+    data = path.read_bytes()
+    if data and _HEAD.unpack_from(data.ljust(8, b"\0"))[0] != _SECTION:
+        raise ConfigError(f"{path} is no pcapng file: it starts with {data[:4]!r}")
+    at = 0
+    while at + _HEAD.size <= len(data):
+        kind, length = _HEAD.unpack_from(data, at)
+        if length < 12 or at + length > len(data):
+            return
+        if kind == _ENHANCED_PACKET:
+            yield _frame(data[at : at + length])
+        at += length
+
+
+def last_frames(path: Path, count: int) -> list[Frame]:
+    """Read the last frames of a capture from its end, oldest first; each block has its length at its end, too."""
+    found: list[Frame] = []
+    with path.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        while end >= 12 and len(found) < count:
+            stream.seek(end - _TAIL.size)
+            (length,) = _TAIL.unpack(stream.read(_TAIL.size))
+            if length < 12 or length > end:
+                break
+            stream.seek(end - length)
+            block = stream.read(length)
+            end -= length
+            if _HEAD.unpack_from(block)[0] == _ENHANCED_PACKET:
+                found.append(_frame(block))
+    return found[::-1]
+
+
+def last_of_all(folder: Path, count: int, epoch_ns: int = 0) -> list[str]:
+    """Decode the last frames of all captures of a record, oldest first, each line with its link end."""
+    seen = [
+        (frame.time_ns, path.stem, frame)
+        for path in sorted((folder / "captures").glob("*.pcapng"))
+        for frame in last_frames(path, count)
+    ]
+    seen.sort(key=lambda entry: entry[:2])
+    return [f"{end}: {frame.summary(epoch_ns)}" for _, end, frame in seen[-count:]]
+
+
+def _frame(block: bytes) -> Frame:
+    _, high, low, captured, length = _PACKET.unpack_from(block, _HEAD.size)
+    start = _HEAD.size + _PACKET.size
+    return Frame((high << 32) + low, block[start : start + captured], length)

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: MIT
+"""From names of suites to a pytest session: what there is, what was meant, and how it is run."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed.errors import ConfigError, ExitCode, near_misses
+from testbed.harness.identity import DEFAULT_SEED, SUITES, normal_suite_name
+from testbed.harness.runfolder import RunFolder
+from testbed.paths import package_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+def suites(root: Path | None = None) -> dict[str, Path]:
+    """Find the suites: name to folder, in the order of names.
+
+    Args:
+        root: A folder that holds ``suites``; default: the current folder and testbed's own source tree, where a suite
+            of the current folder hides one of the same name.
+    """
+    roots = [root] if root is not None else [package_dir().parent, Path.cwd()]
+    found: dict[str, Path] = {}
+    for base in roots:
+        for folder in sorted((base / SUITES).glob("*/")):
+            if next(folder.rglob("test_*.py"), None) is not None:
+                found[normal_suite_name(folder.name)] = folder
+    return dict(sorted(found.items()))
+
+
+def resolve(words: Iterable[str], root: Path | None = None) -> list[str]:
+    """Turn what a user typed into arguments of pytest.
+
+    Args:
+        words: Names of suites (``dce-`` in front and ``_`` for ``-`` are good, too), test files, folders or node ids;
+            none = all suites.
+        root: As of ``suites``.
+
+    Raises:
+        ConfigError: A word is none of these; near misses are named.
+    """
+    known = suites(root)
+    chosen = []
+    for word in words:
+        name = normal_suite_name(word)
+        if name in known:
+            chosen.append(str(known[name]))
+        elif Path(word.partition("::")[0]).exists():
+            chosen.append(word)
+        else:
+            raise ConfigError(f"no suite {word!r}; {near_misses(name, known)}", hint="testbed list suites")
+    chosen = list(dict.fromkeys(chosen)) or [str(folder) for folder in known.values()]
+    if not chosen:
+        raise ConfigError(f"there is no suite below {(root or Path.cwd()) / SUITES}")
+    return chosen
+
+
+def run_suites(
+    names: Sequence[str] = (),
+    *,
+    workers: int = 0,
+    seed: int = DEFAULT_SEED,
+    repeat: int | None = None,
+    backend: str = "timetravel",
+    libos: str = "linux",
+    keep: bool = False,
+    run_dir: Path | None = None,
+    pytest_args: Sequence[str] = (),
+) -> int:
+    """Run suites in this process, by pytest, with testbed's terminal.
+
+    Args:
+        names: As of ``resolve``.
+        workers: Cases at a time; 0 and 1 = one, without workers.
+        seed: Seed of the run.
+        repeat: Executions of each case; None = as the backend promises.
+        backend: Name of the backend.
+        libos: The flavor under test, or the folder of an artifact.
+        keep: Keep the records of all executions.
+        run_dir: Folder of the run, new or empty; None = a new one below the runs folder.
+        pytest_args: Further words of pytest; the last ones, so that they win.
+
+    Returns:
+        The exit code (``testbed.errors.ExitCode``).
+
+    Raises:
+        ConfigError: A name is unknown, or the run folder is not empty.
+    """
+    paths = resolve(names)
+    RunFolder.choose(run_dir)  # refuses before pytest starts, in testbed's own words
+    args = ["--testbed-terminal", "--strict-markers", "--seed", str(seed), "--backend", backend, "--libos", libos]
+    args += ["--repeat", str(repeat)] if repeat is not None else []
+    args += ["--keep"] if keep else []
+    args += ["--run-dir", str(run_dir)] if run_dir is not None else []
+    args += ["-n", str(workers)] if workers > 1 else []
+    args += ["-p", "no:cacheprovider", "--import-mode=importlib"]
+    code = int(pytest.main([*args, *pytest_args, *paths]))
+    sys.stdout.flush()
+    return ExitCode(code) if code in set(ExitCode) else code

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: MIT
+"""The pytest plugin: options, markers and fixtures, and the protocol by which a case is executed and compared."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testbed.errors import CapabilityError, ConfigError, ExitCode
+from testbed.harness import hooks
+from testbed.harness.execution import KEY, Execution
+from testbed.harness.runfolder import RunFolder
+from testbed.harness.settings import Settings, add_options, settings_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterator
+
+    from testbed.backends.base import Backend
+    from testbed.backends.network import Network
+    from testbed.backends.node import Node
+    from testbed.scenarios.topology import Topology
+
+NETWORK = "network"
+DEFAULT_SCENARIO = "pair"
+MARKERS = (
+    "scenario(name_or_topology_or_callable, **params): the network of the case; params are those of the scenario",
+    "digest_without(*parts): leave parts out of the digest: 'commands', 'process:PROGRAM', 'capture:LINK.NODE'",
+    "requires(*capabilities): skip where the kernel lacks one of them: 'mptcp', 'sctp', ...",
+    "real_time_budget(seconds): how long the case takes on a backend in real time",
+    "memory(mib): memory of the guest",
+)
+_FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
+_BACKEND: pytest.StashKey[Backend] = pytest.StashKey()
+_WORKER_INPUT = "testbed_run"
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Declare the options."""
+    add_options(parser)
+
+
+def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
+    """Declare the hooks."""
+    pluginmanager.add_hookspecs(hooks)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Declare the markers; choose the run's folder; check what was asked for."""
+    for marker in MARKERS:
+        config.addinivalue_line("markers", marker)
+    worker = getattr(config, "workerinput", None)
+    if worker is not None:
+        config.stash[_FOLDER] = RunFolder(Path(worker[_WORKER_INPUT]))
+        return
+    try:
+        config.stash[_FOLDER] = RunFolder.choose(config.getoption("--run-dir"))
+    except ConfigError as error:
+        raise pytest.UsageError(str(error)) from error
+    _start_session(config)
+
+
+def _start_session(config: pytest.Config) -> None:
+    from testbed.harness.session import PLUGIN, RunSession
+
+    session = RunSession(config, config.stash[_FOLDER])
+    config.pluginmanager.register(session, PLUGIN)
+    if config.getoption("--testbed-terminal"):
+        # By its name: reports know harness.records, the harness knows no report.
+        config.pluginmanager.import_plugin("testbed.reports.terminal")
+    asked = config.getoption("--repeat") is not None or config.getoption("--backend") != "timetravel"
+    if asked:
+        _backend(config)
+    if config.getoption("--run-dir") is not None or config.getoption("--testbed-terminal"):
+        session.activate()
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """Tell a worker of xdist where the run's folder is."""
+    node.workerinput[_WORKER_INPUT] = str(node.config.stash[_FOLDER].path)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_testbed_backend(config: pytest.Config, name: str) -> Backend:
+    """Give one of testbed's own backends."""
+    from testbed.backends.registry import backend
+
+    return backend(name)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
+    """Execute a case that uses a network as often as asked for, each time afresh, and report it once."""
+    if NETWORK not in getattr(item, "fixturenames", ()):
+        return None
+    from testbed.harness.cases import Case
+
+    config = item.config
+    folder = config.stash[_FOLDER]
+    case = Case(item, backend=_backend(config), settings=settings_of(config), run=folder)
+    item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
+    for report in case.execute(nextitem):
+        item.ihook.pytest_runtest_logreport(report=report)
+    item.ihook.pytest_runtest_logfinish(nodeid=item.nodeid, location=item.location)
+    return True
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Judge each phase of an execution."""
+    report = yield
+    execution = item.stash.get(KEY, None)
+    if execution is not None:
+        execution.judge(report, call.excinfo)
+    return report
+
+
+@pytest.fixture
+def seed(request: pytest.FixtureRequest) -> int:
+    """Give the seed of this case: derived from ``--seed`` and the test's name, 63 bits."""
+    return _execution(request).seed
+
+
+@pytest.fixture
+def topology(request: pytest.FixtureRequest) -> Topology:
+    """Give the topology that the ``scenario`` marker asks for; without one, a pair. A module may define its own."""
+    from testbed.scenarios.registry import scenario
+
+    marker = request.node.get_closest_marker("scenario")
+    if marker is None:
+        return scenario(DEFAULT_SCENARIO)
+    if len(marker.args) != 1:
+        raise ConfigError(f"scenario() wants one name, topology or function, found {marker.args!r}")
+    what = marker.args[0]
+    if isinstance(what, str):
+        return scenario(what, **marker.kwargs)
+    if callable(what):
+        made: Topology = what(**marker.kwargs)
+        return made
+    if marker.kwargs:
+        raise ConfigError(f"scenario(Topology, ...) takes no parameters, found {sorted(marker.kwargs)}")
+    given: Topology = what
+    return given
+
+
+@pytest.fixture
+def network(request: pytest.FixtureRequest, topology: Topology) -> Iterator[Network]:
+    """Bring a fresh network up for this execution of this case, and take it down after it."""
+    up = _execution(request).bring_up(topology)
+    yield up
+    up.down()
+
+
+@pytest.fixture
+def program(network: Network) -> Callable[[Node, str], str]:
+    """Give a function that puts a compiled program of the suites into a node and gives its path there."""
+    from testbed.harness.programs import install
+
+    return install
+
+
+def _execution(request: pytest.FixtureRequest) -> Execution:
+    execution = request.node.stash.get(KEY, None)
+    if execution is None:
+        raise ConfigError("the fixture 'seed' belongs to a test that uses 'network'")
+    found: Execution = execution
+    return found
+
+
+def _backend(config: pytest.Config) -> Backend:
+    """Give the backend of this run, made once; refuse what it cannot promise."""
+    found = config.stash.get(_BACKEND, None)
+    if found is None:
+        settings = settings_of(config)
+        try:
+            found = config.hook.pytest_testbed_backend(config=config, name=settings.backend)
+            _check_promise(found, settings)
+        except ConfigError as error:
+            raise pytest.UsageError(str(error)) from error
+        except CapabilityError as error:
+            pytest.exit(str(error), returncode=ExitCode.CANNOT)
+        config.stash[_BACKEND] = found
+    return found
+
+
+def _check_promise(backend: Backend, settings: Settings) -> None:
+    if settings.repeat is not None and settings.repeat > 1 and not backend.promises_identical_bits:
+        raise CapabilityError(
+            f"backend {backend.name!r} does not promise identical bits, so --repeat {settings.repeat} has nothing to compare",
+            hint="leave --repeat out, or use --backend timetravel",
+        )

@@ -1,0 +1,131 @@
+# SPDX-License-Identifier: MIT
+"""The compiled programs of the suites: built once on the host, put into a node where a test runs them."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.errors import BuildError, CapabilityError, ConfigError, near_misses
+from testbed.harness.identity import SUITES
+from testbed.libos.artifacts import LOG, ArtifactStore, sha256_file
+from testbed.paths import package_dir
+
+if TYPE_CHECKING:
+    from testbed.backends.node import Node
+
+ARTIFACT = "testbin"
+GUEST_FOLDER = "/testbin"
+# -g would put the host's paths into the programs, and -march=native the host's CPU.
+FLAGS = ("-std=gnu11", "-O2", "-Wall", "-Wextra", "-Werror", "-pthread", "-ffile-prefix-map=.=.")
+LAST_LINES = 40
+
+
+def sources(root: Path | None = None) -> dict[str, Path]:
+    """Find the programs: name (``tcp-client``, ``_`` of the file as ``-``) to source, in the order of names.
+
+    Args:
+        root: A folder of suites; default: those below the current folder and of the source tree.
+
+    Raises:
+        ConfigError: Two suites have a program of one name.
+    """
+    roots = [root] if root is not None else [Path.cwd() / SUITES, package_dir().parent / SUITES]
+    found: dict[str, Path] = {}
+    for folder in dict.fromkeys(path.resolve() for path in roots):
+        for file in sorted(folder.glob("*/programs/*.c")):
+            name = file.stem.replace("_", "-")
+            if name in found and found[name].parent.parent.name != file.parent.parent.name:
+                raise ConfigError(f"two suites have a program {name!r}: {found[name]} and {file}")
+            found.setdefault(name, file)
+    return dict(sorted(found.items()))
+
+
+def ensure_testbin(root: Path | None = None) -> Path:
+    """Compile all programs of the suites, where it was not done yet.
+
+    Args:
+        root: As of ``sources``.
+
+    Returns:
+        The artifact's folder: one executable for each name.
+
+    Raises:
+        BuildError: The compiler refused one; its words are in the message.
+        CapabilityError: There is no C compiler.
+    """
+    files = sources(root)
+    if not files:
+        raise ConfigError("no suite has programs (suites/*/programs/*.c)")
+    compiler = _compiler()
+    inputs = {
+        "compiler": _version(compiler),
+        "flags": list(FLAGS),
+        "sources": {name: sha256_file(file) for name, file in files.items()},
+        "headers": {name: _headers(file.parent) for name, file in files.items()},
+    }
+    store = ArtifactStore()
+    return store.get_or_build(ARTIFACT, inputs, lambda folder: _compile(compiler, files, folder)).path
+
+
+def install(node: Node, name: str) -> str:
+    """Put a program into a node, at the same path on every machine.
+
+    Args:
+        node: Where it is wanted.
+        name: Of its source, with ``-`` or ``_``: ``tcp-client``.
+
+    Returns:
+        Its path in the node, ``/testbin/tcp-client``.
+
+    Raises:
+        ConfigError: No suite has such a program.
+    """
+    plain = name.replace("_", "-")
+    valid = sources()
+    if plain not in valid:
+        raise ConfigError(f"no suite has a program {name!r}; {near_misses(plain, valid)}")
+    path = f"{GUEST_FOLDER}/{plain}"
+    node.write(path, (ensure_testbin() / plain).read_bytes(), mode=0o755)
+    return path
+
+
+def _compile(compiler: str, files: dict[str, Path], folder: Path) -> None:
+    log = folder / LOG
+    with log.open("w") as stream:
+        for name, file in files.items():
+            argv = [compiler, *FLAGS, "-o", str(folder / name), file.name]
+            stream.write(f"+ {' '.join(argv)}\n")
+            done = subprocess.run(
+                argv, cwd=file.parent, capture_output=True, text=True, check=False, env=_environment()
+            )
+            stream.write(done.stdout + done.stderr)
+            if done.returncode:
+                words = "\n".join((done.stdout + done.stderr).splitlines()[:LAST_LINES])
+                raise BuildError(f"{compiler} refused {file} (exit code {done.returncode}):\n{words}")
+            (folder / name).chmod(0o755)
+    log.unlink()  # it names a temporary folder; only a failure's is worth keeping
+
+
+def _headers(folder: Path) -> dict[str, str]:
+    return {file.name: sha256_file(file) for file in sorted(folder.glob("*.h"))}
+
+
+def _compiler() -> str:
+    wished = os.environ.get("CC", "gcc")
+    found = shutil.which(wished)
+    if found is None:
+        raise CapabilityError(f"no C compiler: {wished!r} is not on PATH", hint="apt install gcc libc6-dev")
+    return found
+
+
+def _version(compiler: str) -> str:
+    done = subprocess.run([compiler, "--version"], capture_output=True, text=True, check=True, env=_environment())
+    return done.stdout.splitlines()[0]
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "SOURCE_DATE_EPOCH": "0"}

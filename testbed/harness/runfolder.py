@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: MIT
+"""The folder of a run: named, made, never mixed with another's, and with some room in reserve for the last words."""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import time
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from testbed import paths
+from testbed.errors import ConfigError
+from testbed.harness.records import CASES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LATEST = "latest"
+RESERVE = ".reserve"
+RESERVE_BYTES = 256 << 10
+
+
+def new_name() -> str:
+    """Name a new run: local date and time, and four random hex digits, so that two runs at once differ."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+class RunFolder:
+    """The folder of one run.
+
+    Args:
+        path: Where it is or will be.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def choose(cls, given: Path | None) -> RunFolder:
+        """Choose the folder of a new run: the given one, else a new name below the folder of runs; makes nothing.
+
+        Raises:
+            ConfigError: The given one exists and is not an empty folder; it stays as it is.
+        """
+        if given is None:
+            return cls(paths.runs_dir() / new_name())
+        path = given.expanduser().absolute()
+        if path.exists() and not path.is_dir():
+            raise ConfigError(f"the run folder {path} exists and is no folder", hint="give --run-dir a new folder")
+        if path.is_dir() and any(path.iterdir()):
+            raise ConfigError(
+                f"the run folder {path} exists and is not empty; nothing in it was touched",
+                hint="give --run-dir a new or an empty folder, or remove this one yourself",
+            )
+        return cls(path)
+
+    def make(self) -> None:
+        """Make the folder and point ``latest`` beside it to it.
+
+        Raises:
+            ConfigError: It cannot be made.
+        """
+        try:
+            (self.path / CASES).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+        self._keep_reserve()
+        self._point_latest()
+
+    def execution(self, suite: str, case: str, number: int) -> Path:
+        """Give the folder of one execution; a name that another of this run already has gets a number."""
+        return self.path / CASES / suite / case / str(number)
+
+    def relative(self, path: Path) -> str:
+        """Give a path as ``run.json`` says it: below the run's folder."""
+        return str(path.relative_to(self.path))
+
+    def make_room(self) -> None:
+        """Give up the reserve: the disk is full, and verdicts must still be written."""
+        (self.path / RESERVE).unlink(missing_ok=True)
+
+    def _keep_reserve(self) -> None:
+        handle = os.open(self.path / RESERVE, os.O_WRONLY | os.O_CREAT, 0o600)
+        try:
+            os.posix_fallocate(handle, 0, RESERVE_BYTES)
+        except OSError as error:
+            if error.errno not in {errno.EOPNOTSUPP, errno.EINVAL, errno.ENOSPC, errno.EFBIG}:
+                raise
+        finally:
+            os.close(handle)
+
+    def _point_latest(self) -> None:
+        """Point ``latest`` to this run; a file or folder of the user's with that name stays."""
+        link = self.path.parent / LATEST
+        if link.exists() and not link.is_symlink():
+            return
+        temporary = self.path.parent / f".{LATEST}.{secrets.token_hex(4)}"
+        with suppress(OSError):  # a convenience: its absence is no reason to lose a run
+            temporary.symlink_to(self.path.name)
+            temporary.replace(link)

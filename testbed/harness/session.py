@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: MIT
+"""The run as the controller sees it: cases from reports, ``run.json`` and ``junit.xml``, and the exit code."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import platform
+import sys
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from _pytest.junitxml import LogXML  # pytest's own writer, pointed into the run's folder
+
+from testbed.errors import ConfigError, ExitCode
+from testbed.harness.cases import REPORT_ATTRIBUTE
+from testbed.harness.identity import case_id, suite_folder, suite_kind
+from testbed.harness.records import JUNIT_FILE, CaseRecord, RunRecord
+from testbed.harness.settings import DEFAULT_REPEAT, settings_of
+from testbed.libos.artifacts import ArtifactStore
+from testbed.verdict import Verdict, exit_code, worst
+
+if TYPE_CHECKING:
+    from testbed.harness.runfolder import RunFolder
+
+PLUGIN = "testbed-session"
+SAVE_EVERY_S = 1.0
+_PYTEST_KEEPS = frozenset({pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR})
+
+
+class RunSession:
+    """The controller's side of a run.
+
+    It does nothing visible until the first case that uses a network shows up, or the user asked for a run by an option.
+
+    Args:
+        config: pytest's.
+        folder: The run's folder; not made yet.
+    """
+
+    def __init__(self, config: pytest.Config, folder: RunFolder) -> None:
+        settings = settings_of(config)
+        self.config = config
+        self.folder = folder
+        self.active = False
+        self.cases: dict[str, CaseRecord] = {}
+        self.interrupted = False
+        self._exited = False
+        self._junit = LogXML(folder.path / JUNIT_FILE, None, "testbed", "all")
+        self._started = time.monotonic()
+        self._saved = 0.0
+        self.run = RunRecord(
+            state="running",
+            started=dt.datetime.now().astimezone().isoformat(timespec="seconds"),
+            command=list(sys.argv),
+            seed=settings.seed,
+            repeat=settings.repeat or DEFAULT_REPEAT,
+            backend=settings.backend,
+            libos=settings.libos,
+            environment={},
+        )
+
+    def activate(self) -> None:
+        """Make the run's folder and its first ``run.json``; a second time does nothing.
+
+        Raises:
+            pytest.UsageError: The folder cannot be made.
+        """
+        if self.active:
+            return
+        try:
+            self.folder.make()
+        except ConfigError as error:
+            raise pytest.UsageError(str(error)) from error
+        self.active = True
+        self.run.environment = environment(self.config)
+        self._save()
+
+    def kinds(self) -> dict[str, str]:
+        """Give what each suite of the run calls itself."""
+        folders = {
+            case.suite: suite_folder(self.config.rootpath / case.nodeid.partition("::")[0])
+            for case in self.cases.values()
+        }
+        return {suite: suite_kind(folder) for suite, folder in folders.items() if folder is not None}
+
+    def backend_chosen(self, repeat: int) -> None:
+        """Take the number of executions once the backend is known."""
+        self.run.repeat = repeat
+
+    def expect(self, nodeids: list[str]) -> None:
+        """Take the cases that were collected: not run until a report says more."""
+        for nodeid in nodeids:
+            if nodeid not in self.cases:
+                self.cases[nodeid] = self._new_case(nodeid)
+
+    def pytest_sessionstart(self) -> None:
+        """Start the clock of the JUnit report."""
+        self._junit.pytest_sessionstart()
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Take the collected cases (without xdist)."""
+        if session.config.getoption("collectonly") or session.config.pluginmanager.has_plugin("dsession"):
+            return
+        self.expect([item.nodeid for item in session.items])
+        if any("network" in getattr(item, "fixturenames", ()) for item in session.items):
+            self.activate()
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+        """Take the collected cases (with xdist; every worker collects the same)."""
+        self.expect(list(ids))
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Take a module that cannot be collected."""
+        self._junit.pytest_collectreport(report)
+        if report.failed:
+            self.run.problems.append(f"cannot collect {report.nodeid}: {_last_line(str(report.longrepr))}")
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Take one phase of a test; the last one of a case has its record with it."""
+        self._junit.pytest_runtest_logreport(report)
+        data = getattr(report, REPORT_ATTRIBUTE, None)
+        if data is not None:
+            self.activate()
+            self.cases[report.nodeid] = CaseRecord.from_dict(data)
+        elif self.cases.get(report.nodeid) is None or not self.cases[report.nodeid].executions:
+            self._take_plain(report)
+        if self.active and time.monotonic() - self._saved >= SAVE_EVERY_S:
+            self._save()
+
+    def pytest_internalerror(self, excrepr: Any) -> None:
+        """Take an internal error of pytest or of a plugin."""
+        self._junit.pytest_internalerror(excrepr)
+        self.run.problems.append(f"internal error: {_last_line(str(excrepr))}")
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Take note of Ctrl-C, and of ``pytest.exit`` with a code of its own."""
+        # Session.Interrupted (errors while collecting, a worker's wish) is a KeyboardInterrupt, too, by inheritance.
+        self.interrupted = type(excinfo.value) is KeyboardInterrupt
+        self._exited = isinstance(excinfo.value, pytest.exit.Exception)
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:
+        """Complete the run and give the session its exit code."""
+        if not self.active:
+            return
+        if self.interrupted:
+            session.exitstatus = ExitCode.INTERRUPTED
+        elif not self._exited and exitstatus not in _PYTEST_KEEPS and exitstatus != pytest.ExitCode.INTERRUPTED:
+            session.exitstatus = self._exit_code(exitstatus)
+        self.run.state = "interrupted" if self.interrupted or self._exited else "finished"
+        self.run.exit_code = int(session.exitstatus)
+        self._junit.pytest_sessionfinish()
+        self._save()
+        self.folder.make_room()
+
+    def _exit_code(self, exitstatus: int) -> ExitCode | int:
+        """Give the exit code that the verdicts of all cases ask for; 0 only where pytest, too, found nothing wrong."""
+        verdicts = [case.verdict for case in self.cases.values()]
+        if self.run.problems:
+            verdicts.append(Verdict.ERROR)
+        code = exit_code(verdicts)
+        if code in {ExitCode.OK, ExitCode.NOTHING_RAN} and exitstatus not in {0, pytest.ExitCode.NO_TESTS_COLLECTED}:
+            return exitstatus  # --maxfail, a plugin's own gate
+        return code
+
+    def _take_plain(self, report: pytest.TestReport) -> None:
+        """Take a phase of a test without a network, or of a worker that died."""
+        case = self.cases.setdefault(report.nodeid, self._new_case(report.nodeid))
+        verdict, reason = Verdict.PASSED, ""
+        if hasattr(report, "wasxfail") and report.skipped:
+            verdict, reason = Verdict.XFAILED, str(report.wasxfail)
+        elif report.skipped:
+            verdict, reason = Verdict.SKIPPED, _skip_reason(report)
+        elif report.failed:
+            verdict = Verdict.FAILED if report.when == "call" else Verdict.ERROR
+            reason = _last_line(str(report.longrepr))
+        elif report.when != "call":
+            return
+        known = [] if case.verdict is Verdict.NOT_RUN else [case.verdict]
+        case.wall_s += getattr(report, "duration", 0.0)
+        if worst([*known, verdict]) is verdict:
+            case.verdict, case.reason = verdict, reason
+
+    def _new_case(self, nodeid: str) -> CaseRecord:
+        identity = case_id(self.config.rootpath / nodeid.partition("::")[0], nodeid)
+        return CaseRecord(nodeid, identity.suite, identity.name)
+
+    def _save(self) -> None:
+        """Write ``run.json``; a full disk costs the newest state, never the older one."""
+        self._saved = time.monotonic()
+        self.run.wall_s = round(time.monotonic() - self._started, 3)
+        self.run.cases = list(self.cases.values())
+        self.run.verdict = worst(case.verdict for case in self.run.cases)
+        try:
+            self.run.save(self.folder.path)
+        except OSError as error:
+            self.folder.make_room()
+            self.run.problems.append(f"cannot write run.json: {error.strerror}")
+            try:
+                self.run.save(self.folder.path)
+            except OSError as again:
+                sys.stderr.write(f"testbed: cannot write {self.folder.path}/run.json: {again.strerror}\n")
+
+
+def environment(config: pytest.Config) -> dict[str, Any]:
+    """Give the facts of this machine and of what is under test."""
+    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
+    return {
+        "testbed": metadata.version("testbed"),
+        "python": platform.python_version(),
+        "pytest": pytest.__version__,
+        "machine": platform.machine(),
+        "host_kernel": platform.release(),
+        "host_system": release.get("PRETTY_NAME", platform.system()),
+        "cpus": len(os.sched_getaffinity(0)),
+        "root": os.geteuid() == 0,
+        "workers": getattr(config.option, "numprocesses", None) or 1,
+        "artifacts": {found.path.name: found.key for found in ArtifactStore().all()},
+    }
+
+
+def _skip_reason(report: pytest.TestReport) -> str:
+    if isinstance(report.longrepr, tuple):
+        return str(report.longrepr[2]).removeprefix("Skipped: ")
+    return str(report.longrepr)
+
+
+def _last_line(text: str) -> str:
+    lines = text.strip().splitlines()
+    return lines[-1] if lines else ""

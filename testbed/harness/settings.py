@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: MIT
+"""What a run was asked for: the options of the pytest plugin, checked."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from testbed.backends.base import BackendOptions
+from testbed.harness.identity import DEFAULT_SEED
+
+if TYPE_CHECKING:
+    import pytest
+
+    from testbed.backends.base import Backend
+
+DEFAULT_REPEAT = 2
+DEFAULT_STALL_S = 30.0
+DEFAULT_REAL_TIME_S = 60.0
+DEFAULT_LIBOS = "linux"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of a run.
+
+    Args:
+        seed: Seed of the run; each case derives its own.
+        repeat: Executions of each case; None = 2 where the backend promises identical bits, else 1.
+        backend: Name of the backend.
+        libos: Name of the flavor under test, or the folder of an artifact.
+        keep: Keep the records of all executions, not only the first of a case that passed.
+        stall_s: Wall time without progress after which a guest is given up, s.
+        wall_limit_s: Wall time that a network may live, s; None is no limit.
+        real_time_limit_s: The longest case that a backend in real time runs, s.
+        require: Capabilities whose lack is an error and not a skip.
+        capture: Whether link ends are captured.
+    """
+
+    seed: int
+    repeat: int | None
+    backend: str
+    libos: str
+    keep: bool
+    stall_s: float
+    wall_limit_s: float | None
+    real_time_limit_s: float
+    require: tuple[str, ...]
+    capture: bool
+
+    def repeats(self, backend: Backend) -> int:
+        """Give the number of executions of each case."""
+        if self.repeat is not None:
+            return self.repeat
+        return DEFAULT_REPEAT if backend.promises_identical_bits else 1
+
+    def options(self, memory_mib: int | None) -> BackendOptions:
+        """Give what a backend is told; ``memory_mib`` None is its default."""
+        defaults = BackendOptions()
+        return BackendOptions(
+            capture=self.capture,
+            stall_s=self.stall_s,
+            wall_limit_s=self.wall_limit_s,
+            memory_mib=defaults.memory_mib if memory_mib is None else memory_mib,
+            kernel=None if self.libos == DEFAULT_LIBOS else Path(self.libos),
+        )
+
+    def requires(self, reason: str) -> str | None:
+        """Give the required capability that a skip's reason is about, or None."""
+        words = set(re.findall(r"[a-z0-9_-]+", reason.lower()))
+        return next((name for name in self.require if name.lower() in words), None)
+
+
+def add_options(parser: pytest.Parser) -> None:
+    """Declare the options of the plugin."""
+    group = parser.getgroup("testbed", "networks in virtual time")
+    group.addoption("--seed", type=_seed, default=DEFAULT_SEED, metavar="S", help="seed of the run (default: 1)")
+    group.addoption(
+        "--repeat", type=_positive, metavar="N", help="executions of each case (default: 2 in virtual time, else 1)"
+    )
+    group.addoption(
+        "--backend", default="timetravel", metavar="NAME", help="where networks are brought up (default: timetravel)"
+    )
+    group.addoption(
+        "--libos", default=DEFAULT_LIBOS, metavar="NAME", help="flavor under test, or the folder of an artifact"
+    )
+    group.addoption("--keep", action="store_true", help="keep the records of all executions of cases that passed")
+    group.addoption(
+        "--run-dir", type=Path, metavar="DIR", help="folder of the run, new or empty (default: below testbed-runs)"
+    )
+    group.addoption(
+        "--stall",
+        type=float,
+        default=DEFAULT_STALL_S,
+        metavar="S",
+        help="wall seconds without progress after which a guest is ended",
+    )
+    group.addoption(
+        "--wall-limit", type=float, metavar="S", help="wall seconds that one network may live (default: no limit)"
+    )
+    group.addoption(
+        "--real-time-limit",
+        type=float,
+        default=DEFAULT_REAL_TIME_S,
+        metavar="S",
+        help="longest case that a backend in real time runs (default: 60)",
+    )
+    group.addoption(
+        "--require",
+        action="append",
+        default=[],
+        metavar="CAP[,CAP]",
+        help="a case skipped for lack of this capability is an error",
+    )
+    group.addoption("--no-captures", action="store_true", help="capture no frames")
+    group.addoption(
+        "--testbed-terminal", action="store_true", help="show suites and progress instead of pytest's own lines"
+    )
+
+
+def settings_of(config: pytest.Config) -> Settings:
+    """Read the options of a run; a worker of xdist has those of its controller."""
+    get = config.getoption
+    return Settings(
+        seed=get("--seed"),
+        repeat=get("--repeat"),
+        backend=get("--backend"),
+        libos=get("--libos"),
+        keep=get("--keep"),
+        stall_s=get("--stall"),
+        wall_limit_s=get("--wall-limit"),
+        real_time_limit_s=get("--real-time-limit"),
+        require=tuple(name for text in get("--require") for name in text.split(",") if name),
+        capture=not get("--no-captures"),
+    )
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(f"wanted at least 1, found {number}")
+    return number
+
+
+def _seed(text: str) -> int:
+    number = int(text, 0)
+    if not 0 <= number < 1 << 64:
+        raise ValueError(f"wanted 0 to 2**64 - 1, found {number}")
+    return number

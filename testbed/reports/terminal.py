@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: MIT
+"""The live terminal of a run: progress while it runs, what failed and why, and one line for each suite at its end.
+
+It takes the place of pytest's own reporter (as pytest-sugar does) and uses its way of showing failures.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from _pytest.terminal import TerminalReporter
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from testbed.verdict import Verdict, is_bad, worst
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from testbed.harness.records import CaseRecord, RunRecord
+
+SESSION = "testbed-session"
+KIND = "TestSuite"
+SHOWN_RUNNING = 3
+NAME_WIDTH = 28
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config: pytest.Config) -> None:
+    """Take the place of pytest's terminal reporter."""
+    own = config.pluginmanager.get_plugin("terminalreporter")
+    if own is None or isinstance(own, SuiteReporter) or hasattr(config, "workerinput"):
+        return
+    config.pluginmanager.unregister(own)
+    config.pluginmanager.register(SuiteReporter(config), "terminalreporter")
+
+
+class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytest has no other way in
+    """Show a run by its suites.
+
+    Args:
+        config: pytest's.
+    """
+
+    def __init__(self, config: pytest.Config) -> None:
+        super().__init__(config, sys.stdout)
+        self._began = time.monotonic()
+        self._done: set[str] = set()
+        self._running: dict[str, None] = {}
+        self._total = 0
+        self._progress: Progress | None = None
+        self._task: Any = None
+        self._live = self.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+
+    # What pytest prints while it works, and this does not.
+
+    def write_fspath_result(self, nodeid: str, res: str, **markup: bool) -> None:
+        """Print nothing: letters say less than the bar."""
+
+    def pytest_collection(self) -> None:
+        """Print nothing."""
+
+    def report_collect(self, final: bool = False) -> None:
+        """Print nothing."""
+
+    def rewrite(self, line: str, **markup: bool) -> None:
+        """Print nothing: xdist's lines about its workers."""
+
+    def write_line(self, line: str | bytes, **markup: bool) -> None:
+        """Print a line above the bar; those of xdist about its workers are left out."""
+        text = line.decode() if isinstance(line, bytes) else line
+        if not text.startswith(("created: ", "bringing up nodes", "initialized: ", "ready: ", "scheduling tests")):
+            super().write_line(text, **markup)
+
+    def _determine_show_progress_info(self) -> Any:
+        return False
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_sessionstart(self, session: pytest.Session) -> None:
+        """Say what is run, in one line."""
+        from _pytest import timing
+
+        self._session = session
+        self._session_start = timing.Instant()
+        run = self._run()
+        if run is not None:
+            self.write_line(f"seed {run.seed}, backend {run.backend}, libos {run.libos}, records in {self._folder()}")
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Start the bar."""
+        if self.config.getoption("collectonly"):
+            super().pytest_collection_finish(session)
+            return
+        self._start_bar(len(session.items))
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:
+        """Start the bar (with xdist)."""
+        self._start_bar(len(ids))
+
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+        """Show that a case runs."""
+        self._running[nodeid] = None
+        self._show()
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        """Count a phase, as pytest does; tell of a failure at once."""
+        self._tests_ran = True
+        category, _, _ = self.config.hook.pytest_report_teststatus(report=report, config=self.config)
+        self._add_stats(category, [report])
+        case = self._case(report)
+        if case is not None and is_bad(case.verdict):
+            self._tell(case)
+
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
+        """Show that a case is done."""
+        self._running.pop(nodeid, None)
+        self._done.add(nodeid)
+        self._show()
+
+    @pytest.hookimpl(wrapper=True)
+    def pytest_runtestloop(self) -> Any:
+        """End the bar when the last case is done."""
+        try:
+            return (yield)
+        finally:
+            self._stop_bar()
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """End the bar."""
+        self._stop_bar()
+        super().pytest_keyboard_interrupt(excinfo)
+
+    def _report_keyboardinterrupt(self) -> None:
+        self.write_line("interrupted; what was done so far is kept")
+
+    def short_test_summary(self) -> None:
+        """Show skips by reason, then a line for each suite; called last before the counts."""
+        run = self._run()
+        if run is None:
+            return
+        for line in skip_lines(run.cases):
+            self.write_line(line)
+        for problem in run.problems:
+            self.write_line(f"ERROR: {problem}", red=True)
+        self.write_line("")
+        for line, verdict in suite_lines(run, self._kinds()):
+            self.write_line(line, red=is_bad(verdict), green=verdict is Verdict.PASSED)
+        self.write_line(f"records: {self._folder()}")
+
+    def summary_stats(self) -> None:
+        """Print pytest's counting line, alone and without its ``=``."""
+        parts, _ = self.build_summary_stats_line()
+        counts = ", ".join(text for text, _ in parts)
+        self._tw.line(f"{counts} in {time.monotonic() - self._began:.2f}s")
+
+    def _run(self) -> RunRecord | None:
+        session = self.config.pluginmanager.get_plugin(SESSION)
+        return cast("RunRecord", session.run) if session is not None else None
+
+    def _folder(self) -> str:
+        session = self.config.pluginmanager.get_plugin(SESSION)
+        return str(session.folder.path) if session is not None else ""
+
+    def _case(self, report: pytest.TestReport) -> CaseRecord | None:
+        """Give the record of the case whose last phase this is."""
+        if getattr(report, "testbed", None) is None:
+            return None
+        session = self.config.pluginmanager.get_plugin(SESSION)
+        return cast("CaseRecord | None", session.cases.get(report.nodeid)) if session is not None else None
+
+    def _tell(self, case: CaseRecord) -> None:
+        line = f"{case.verdict.upper()}: {case.suite} {case.case}: {case.reason.splitlines()[0] if case.reason else ''}"
+        if self._progress is not None:
+            self._progress.console.print(line, style="red", markup=False, highlight=False)
+        else:
+            self.write_line(line, red=True)
+
+    def _start_bar(self, total: int) -> None:
+        self._total = total
+        if not self._live or self._progress is not None or not total:
+            return
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(bar_width=24),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=Console(file=sys.__stdout__),
+            transient=True,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        self._task = self._progress.add_task("collected", total=total)
+        self._progress.start()
+
+    def _stop_bar(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+
+    def _show(self) -> None:
+        if self._progress is None:
+            return
+        names = [nodeid.rpartition("/")[2] for nodeid in list(self._running)[:SHOWN_RUNNING]]
+        self._progress.update(self._task, completed=len(self._done), description=", ".join(names)[-60:] or "done")
+
+    def _kinds(self) -> dict[str, str]:
+        """Read ``SUITE_KIND`` of the packages of the suites that ran."""
+        session = self.config.pluginmanager.get_plugin(SESSION)
+        return cast("dict[str, str]", session.kinds()) if session is not None else {}
+
+
+def suite_lines(run: RunRecord, kinds: dict[str, str]) -> list[tuple[str, Verdict]]:
+    """Give one line for each suite, in the order of their first case.
+
+    Args:
+        run: The run.
+        kinds: Name of a suite to what it calls itself; default ``TestSuite``.
+    """
+    lines = []
+    for suite in dict.fromkeys(case.suite for case in run.cases):
+        cases = [case for case in run.cases if case.suite == suite]
+        verdict = worst(case.verdict for case in cases)
+        ran = [case for case in cases if case.executions or case.verdict is Verdict.PASSED]
+        word = _word(verdict, any(case.verdict in {Verdict.PASSED, Verdict.XFAILED} for case in cases))
+        name = f"{kinds.get(suite, KIND)} {suite}".ljust(NAME_WIDTH)
+        virtual = sum(case.virtual_s for case in cases)
+        wall = sum(case.wall_s for case in cases)
+        count = f"{len(cases):>3} case" + ("s" if len(cases) != 1 else " ")
+        lines.append(
+            (
+                f"{word}: {name} {count}  {_agreement(ran)}{virtual:.1f} virtual s in {wall:.1f} s{_counts(cases)}",
+                verdict,
+            )
+        )
+    return lines
+
+
+def skip_lines(cases: Iterable[CaseRecord]) -> list[str]:
+    """Give one line for each reason of a skip, with how many cases it has."""
+    reasons = Counter((case.suite, case.reason) for case in cases if case.verdict is Verdict.SKIPPED)
+    return [f"SKIP: {suite} [{count}] {reason}" for (suite, reason), count in sorted(reasons.items())]
+
+
+def _word(verdict: Verdict, some_passed: bool) -> str:
+    if is_bad(verdict):
+        return "FAIL"
+    return "PASS" if some_passed else "SKIP"
+
+
+def _agreement(cases: list[CaseRecord]) -> str:
+    """Say how many executions agreed to the bit, where all cases with several did."""
+    compared = [case for case in cases if len(case.executions) > 1]
+    if not compared or any(case.difference is not None or case.digest is None for case in compared):
+        return ""
+    return f"{min(len(case.executions) for case in compared)}x identical   "
+
+
+def _counts(cases: list[CaseRecord]) -> str:
+    """Count what is not simply passed."""
+    seen = Counter(case.verdict for case in cases if case.verdict is not Verdict.PASSED)
+    return "".join(f", {count} {verdict}" for verdict, count in sorted(seen.items()))
