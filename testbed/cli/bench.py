@@ -1,6 +1,96 @@
 # SPDX-License-Identifier: MIT
-"""``testbed bench``: the figures of this machine, with peers measured in the same run."""
+"""``testbed bench``: the figures of this machine, with peers measured in the same session."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from testbed.cli.checkout import checkout
+from testbed.cli.names import known
+from testbed.cli.output import line, note, rows
+from testbed.errors import ExitCode
+
+if TYPE_CHECKING:
+    from benchmarks.figure import Figure, Measured
 
 
-def bench() -> None:
-    """Measure."""
+def _figures() -> "dict[str, Figure]":
+    """Import the benchmarks of the checkout, which are no part of the installed package."""
+    root = str(checkout())
+    if root not in sys.path:
+        sys.path.insert(0, root)
+    from benchmarks.registry import FIGURES
+
+    return FIGURES
+
+
+def _complete(incomplete: str) -> list[str]:
+    return [name for name in _figures() if name.startswith(incomplete)]
+
+
+def bench(
+    names: Annotated[list[str] | None, typer.Argument(help="Only these figures.", autocompletion=_complete)] = None,
+    *,
+    runs: Annotated[int, typer.Option(min=1, help="Runs of each figure; the median counts.")] = 5,
+    every: Annotated[bool, typer.Option("--all", help="The slow ones, too.")] = False,
+    show: Annotated[bool, typer.Option("--list", help="Only list the figures and their goals.")] = False,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Write all values there; - is stdout.")] = None,
+) -> None:
+    """Measure the figures of this machine and its peers; exits 1 when a goal is missed."""
+    figures = _figures()
+    chosen = [figures[known("figure", name, figures)] for name in names or figures]
+    if show:
+        rows(("name", "goal", "what"), [[figure.name, _goal(figure), figure.what] for figure in chosen])
+        return
+    chosen = [figure for figure in chosen if names or every or not figure.slow]
+    measured = [_take(figure, runs) for figure in chosen]
+    if json_file is None or str(json_file) != "-":
+        rows(("figure", "median", "range", "goal", "verdict", "what"), [_row(entry) for entry in measured])
+    if json_file is not None:
+        _save(json_file, measured, runs)
+    left_out = [figure.name for figure in figures.values() if figure.slow and figure not in chosen]
+    if left_out and not names:
+        note(f"not measured because slow (--all, or by name): {', '.join(left_out)}")
+    if any(entry.verdict == "MISSED" for entry in measured):
+        raise typer.Exit(int(ExitCode.FAILED))
+
+
+def _take(figure: "Figure", runs: int) -> "Measured":
+    from benchmarks.figure import take
+
+    note(f"measuring {figure.name}: {figure.what}")
+    return take(figure, runs)
+
+
+def _row(entry: "Measured") -> list[str]:
+    figure = entry.figure
+    if entry.median is None:
+        return [figure.name, "-", "-", _goal(figure), "skipped", f"{figure.what} ({entry.skipped})"]
+    spread = f"{min(entry.values):.3g}..{max(entry.values):.3g}" if len(entry.values) > 1 else "-"
+    return [figure.name, f"{entry.median:.3g} {figure.unit}", spread, _goal(figure), entry.verdict or "-", figure.what]
+
+
+def _goal(figure: "Figure") -> str:
+    if figure.peer:
+        return "peer"
+    if figure.at_least is not None:
+        return f">= {figure.at_least:g} {figure.unit}"
+    return "-" if figure.at_most is None else f"<= {figure.at_most:g} {figure.unit}"
+
+
+def _save(file: Path, measured: "list[Measured]", runs: int) -> None:
+    """Write the values, with the facts about the machine that they depend on."""
+    import os
+    import platform
+
+    machine = {"kernel": platform.release(), "machine": platform.machine(), "cpus": os.cpu_count()}
+    value: dict[str, Any] = {"schema": 1, "runs": runs, "machine": machine}
+    value["figures"] = [entry.to_dict() for entry in measured]
+    text = json.dumps(value, indent=2)
+    if str(file) == "-":
+        line(text)
+    else:
+        file.write_text(text + "\n", encoding="utf-8")

@@ -59,29 +59,14 @@ def runs() -> Rows:
 
 
 def suites() -> Rows:
-    """One row per suite of the checkout: name, number of test files, folder."""
+    """One row per suite of the current folder and of testbed's own tree: name, number of test files, what it is."""
+    from testbed.harness.plan import suites as suite_folders
+
     rows = []
     for name, folder in suite_folders().items():
         files = sorted(folder.rglob("test_*.py"))
         rows.append({"name": name, "files": len(files), "what": _first_line(folder), "path": str(folder)})
     return rows
-
-
-def suite_folders() -> dict[str, Path]:
-    """Find the suites: folders with tests below ``suites`` of the current folder and of testbed's own checkout.
-
-    Returns:
-        Folder by name, in the order of names; the current folder's suites hide those of the same name in the checkout.
-    """
-    from testbed.cli.checkout import checkout
-    from testbed.harness.identity import SUITES, normal_suite_name
-
-    found: dict[str, Path] = {}
-    for root in dict.fromkeys((checkout() / SUITES, Path.cwd() / SUITES)):
-        for folder in sorted(root.iterdir()) if root.is_dir() else ():
-            if folder.is_dir() and any(folder.rglob("test_*.py")):
-                found[normal_suite_name(folder.name)] = folder
-    return dict(sorted(found.items()))
 
 
 def _first_line(folder: Path) -> str:
@@ -101,6 +86,8 @@ def cases() -> Rows:
     Raises:
         TestbedError: The collection failed; pytest's words are in the message.
     """
+    from testbed.harness.plan import suites as suite_folders
+
     folders = suite_folders()
     argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(

@@ -69,7 +69,7 @@ def fail(error: TestbedError) -> int:
     Returns:
         The exit code that belongs to the error's class.
     """
-    if os.environ.get("TESTBED_DEBUG") or isinstance(error, InternalError):
+    if error.__traceback__ is not None and (os.environ.get("TESTBED_DEBUG") or isinstance(error, InternalError)):
         traceback.print_exception(error)
     note(f"error: {error.message}", style="red")
     if error.hint:
@@ -103,6 +103,9 @@ def call(arguments: Sequence[str]) -> int:
         # Whoever read our output (head, less) has gone; say nothing, and keep Python from flushing into the void.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.FAILED)
+    except Exception as error:  # noqa: BLE001  # the outermost frame: whatever comes here is a fault of ours
+        traceback.print_exception(error)
+        return fail(InternalError(f"unexpected {type(error).__name__}: {error}"))
     return outcome if isinstance(outcome, int) else int(ExitCode.OK)
 
 

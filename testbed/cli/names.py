@@ -10,9 +10,6 @@ from testbed.errors import ConfigError, near_misses
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
-# Suites of the old system were called dce-NAME where they ran under the simulator; both spellings are good.
-_ALIAS_PREFIX = "dce-"
-
 
 def known(kind: str, found: str, valid: Collection[str]) -> str:
     """Give the name itself when it is valid.
@@ -29,16 +26,6 @@ def known(kind: str, found: str, valid: Collection[str]) -> str:
         return found
     hint = near_misses(found, valid) or f"there is no {kind} at all"
     raise ConfigError(f"unknown {kind} {found!r}", hint=hint)
-
-
-def suite(found: str, valid: Collection[str]) -> str:
-    """Give the suite's own name for a name or its old alias (``dce-mptcp`` is ``mptcp``).
-
-    Raises:
-        ConfigError: There is no such suite.
-    """
-    plain = found.removeprefix(_ALIAS_PREFIX)
-    return plain if plain in valid else known("suite", found, valid)
 
 
 def parameters(words: Iterable[str]) -> dict[str, str]:

@@ -12,9 +12,9 @@ from testbed.cli.output import note
 
 
 def _complete_suite(incomplete: str) -> list[str]:
-    from testbed.cli.lists import suite_folders
+    from testbed.harness.plan import suites
 
-    return [name for name in suite_folders() if name.startswith(incomplete)]
+    return [name for name in suites() if name.startswith(incomplete)]
 
 
 def complete_scenario(incomplete: str) -> list[str]:

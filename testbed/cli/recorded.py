@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from testbed import __version__
 from testbed.backends.base import BackendOptions
 from testbed.backends.registry import backend as backend_named
-from testbed.errors import DeadlineError, ExitCode, GuestCrashed, TestbedError
+from testbed.errors import DeadlineError, ExitCode, GuestCrashed
 from testbed.harness import verdicts
 from testbed.harness.recorder import DiskRecorder, safe
 from testbed.harness.records import CaseRecord, ExecutionRecord, Record, RunRecord
@@ -91,7 +91,7 @@ def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> 
     try:
         result = _work(how, recorder, work)
         judged.append((Verdict.PASSED, ""))
-    except (TestbedError, KeyboardInterrupt) as error:
+    except BaseException as error:
         judged.append((_verdict_of(error), str(error).partition("\n")[0]))
         raise
     finally:

@@ -6,9 +6,6 @@ from collections.abc import Sequence
 import typer
 
 from testbed.cli import options
-from testbed.cli.lists import suite_folders
-from testbed.cli.names import suite
-from testbed.errors import ConfigError
 
 
 def run(
@@ -23,11 +20,12 @@ def run(
     run_dir: options.RunDir = None,
 ) -> None:
     """Run suites with what is built already; without a name, all of them."""
-    from testbed.harness.plan import run_suites
+    from testbed.harness.plan import resolve, run_suites
 
-    chosen, pytest_words = split(what or ())
+    names, pytest_words = split(what or ())
+    resolve(names)  # refuses an unknown name before anything is said
     code = run_suites(
-        chosen or [str(folder) for folder in suite_folders().values()],
+        names,
         workers=options.workers(workers),
         seed=seed,
         repeat=repeat,
@@ -41,32 +39,6 @@ def run(
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Tell suites from words that are for pytest: those from the first that begins with ``-``.
-
-    Args:
-        words: Names of suites, test files or node ids, then words of pytest.
-
-    Returns:
-        Paths or node ids for pytest to collect, and the words of pytest.
-
-    Raises:
-        ConfigError: A word is neither a suite nor a file; near misses are named.
-    """
+    """Tell suites from words that are for pytest: those from the first that begins with ``-``."""
     first = next((index for index, word in enumerate(words) if word.startswith("-")), len(words))
-    folders = suite_folders()
-    paths = []
-    for word in words[:first]:
-        file = word.partition("::")[0]
-        if "/" in file or file.endswith(".py"):
-            paths.append(_existing(word, file))
-        else:
-            paths.append(str(folders[suite(word, folders)]))
-    return paths, list(words[first:])
-
-
-def _existing(word: str, file: str) -> str:
-    from pathlib import Path
-
-    if not Path(file).exists():
-        raise ConfigError(f"there is no test file {file!r}", hint="testbed list suites")
-    return word
+    return list(words[:first]), list(words[first:])

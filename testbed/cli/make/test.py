@@ -5,9 +5,7 @@ import typer
 
 from testbed.cli import options
 from testbed.cli.build import linux
-from testbed.cli.lists import suite_folders
 from testbed.cli.make.library import programs
-from testbed.cli.names import suite
 
 
 def make_test(
@@ -26,13 +24,13 @@ def make_test(
 
     Names of the old system, such as dce-tcp-simple, are good too.
     """
-    folders = suite_folders()
-    chosen = [folders[suite(name, folders)] for name in (*(suites or ()), *(examples or ()))]
-    set_up(backend, libos)
-    from testbed.harness.plan import run_suites
+    from testbed.harness.plan import resolve, run_suites
 
+    names = [*(suites or ()), *(examples or ())]
+    resolve(names)  # refuses an unknown name before anything is built
+    set_up(backend, libos)
     code = run_suites(
-        [str(folder) for folder in dict.fromkeys(chosen) or folders.values()],
+        names,
         workers=options.workers(workers),
         seed=seed,
         repeat=repeat,

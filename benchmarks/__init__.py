@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What is measured against whom; ``testbed bench`` runs it."""

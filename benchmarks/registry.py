@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: MIT
+"""All figures, with their goals, in the order of the table."""
+
+from __future__ import annotations
+
+from benchmarks import networks, runs, transfers
+from benchmarks.figure import Figure
+
+FIGURES: dict[str, Figure] = {
+    figure.name: figure
+    for figure in (
+        Figure(
+            name="boot",
+            what="guest boot to first reply",
+            unit="s",
+            measure=networks.boot_s,
+            at_most=0.06,
+        ),
+        Figure(
+            name="case",
+            what="a hermetic case under pytest",
+            unit="s",
+            measure=runs.case_s,
+            at_most=0.20,
+        ),
+        Figure(
+            name="lan-guest",
+            what="lan(100) up in a guest, boot included",
+            unit="s",
+            measure=networks.lan_guest_s,
+            at_most=1.0,
+        ),
+        Figure(
+            name="lan-host",
+            what="lan(100) up on the host's kernel",
+            unit="s",
+            measure=networks.lan_host_s,
+            at_most=0.3,
+        ),
+        Figure(
+            name="lan-mininet",
+            what="100 hosts and a Linux bridge under Mininet",
+            unit="s",
+            measure=networks.lan_mininet_s,
+            peer=True,
+        ),
+        Figure(
+            name="lan-ratio",
+            what="Mininet's time over that of the host's kernel",
+            unit="x",
+            measure=networks.lan_ratio,
+            at_least=10.0,
+        ),
+        Figure(
+            name="mptcp",
+            what="MPTCP, 2 x 10 Mbit/s, 1 % loss, 20 virtual s, captures on",
+            unit="s",
+            measure=transfers.mptcp_s,
+            at_most=2.0,
+        ),
+        Figure(
+            name="captures",
+            what="the same transfer, captures on over off",
+            unit="%",
+            measure=transfers.captures_percent,
+            at_most=15.0,
+        ),
+        Figure(
+            name="tcp-simple",
+            what="example tcp-simple, 27.8 virtual hours, once",
+            unit="s",
+            measure=runs.tcp_simple_s,
+            at_most=6.0,
+        ),
+        Figure(
+            name="memory",
+            what="memory of a guest with lan(10)",
+            unit="MiB",
+            measure=networks.memory_mib,
+            at_most=150.0,
+        ),
+        Figure(
+            name="make-test",
+            what="whole make test, artifacts cached, every case twice, -n 2",
+            unit="s",
+            measure=runs.make_test_s,
+            at_most=60.0,
+            slow=True,
+            once=True,
+        ),
+        Figure(
+            name="build",
+            what="kernel build, nothing cached, -j2",
+            unit="s",
+            measure=runs.build_s,
+            at_most=200.0,
+            slow=True,
+            once=True,
+        ),
+    )
+}

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""check: every step runs, failures are named at the end, and pytest's counts close it."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+import typer
+
+from testbed.cli import check
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _step(name: str, code: str) -> check.Step:
+    return check.Step(name, (sys.executable, "-c", code))
+
+
+@pytest.fixture(autouse=True)
+def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(check, "checkout", lambda: tmp_path)
+
+
+def test_a_failure_stops_nothing_and_is_named(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    steps = (
+        _step("first", "import sys; sys.exit(3)"),
+        check.Step("absent", ("no-such-program-here",)),
+        _step("last", "print('7 passed, 1 skipped in 0.52s')"),
+    )
+    monkeypatch.setattr(check, "steps", lambda: steps)
+    with pytest.raises(typer.Exit) as raised:
+        check.check()
+    assert raised.value.exit_code == 1
+    lines = capsys.readouterr().out.splitlines()
+    assert "no-such-program-here is not installed: ./testbed.sh installs what is missing" in lines
+    assert [line.split()[:2] for line in lines[-5:-2]] == [["FAIL", "first"], ["FAIL", "absent"], ["ok", "last"]]
+    assert lines[-2].endswith("failed: first, absent")
+    assert lines[-1] == "7 passed, 1 skipped in 0.52s"
+
+
+def test_all_good_is_no_exit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(check, "steps", lambda: (_step("one", ""), _step("two", "")))
+    check.check(["two"])
+    assert capsys.readouterr().out.splitlines()[-1].startswith("1 checks in ")
+
+
+@pytest.mark.parametrize(
+    ("line", "found"),
+    [
+        ("7 passed in 0.52s", "7 passed in 0.52s"),
+        (
+            "==== 1 failed, 70 passed, 2 skipped in 61.20s (0:01:01) ====",
+            "1 failed, 70 passed, 2 skipped in 61.20s (0:01:01)",
+        ),
+        ("2 errors in 0.10s", "2 errors in 0.10s"),
+        ("all 7 passed in time", None),
+    ],
+)
+def test_pytest_s_closing_line_is_recognised(line: str, found: str | None) -> None:
+    match = check._SUMMARY.match(line)
+    assert (match[1] if match else None) == found

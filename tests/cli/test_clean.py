@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""make clean: removes what testbed made, and nothing else."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from .conftest import Testbed
+
+
+@pytest.fixture
+def runs(tmp_path: Path) -> Path:
+    """Make a folder of runs: one ended, one that was killed, a link to the first, and things of the user's."""
+    folder = tmp_path / "runs"
+    for name, state in (("ended", "finished"), ("killed", "running")):
+        (folder / name / "cases").mkdir(parents=True)
+        (folder / name / "run.json").write_text(json.dumps({"state": state}))
+    (folder / "latest").symlink_to("ended")
+    (folder / "mine").mkdir()
+    (folder / "mine" / "notes").write_text("keep me")
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "run.json").write_text(json.dumps({"state": "finished"}))
+    (folder / "elsewhere").symlink_to(outside)
+    return folder
+
+
+def test_only_ended_runs_go(testbed: Testbed, runs: Path, tmp_path: Path) -> None:
+    done = testbed("make", "clean")
+    assert done.returncode == 0
+    assert done.stdout.splitlines() == [str(runs / "latest"), str(runs / "ended")]
+    assert sorted(path.name for path in runs.iterdir()) == ["elsewhere", "killed", "mine"]
+    assert (tmp_path / "outside" / "run.json").exists()
+
+
+def test_all_takes_runs_that_never_ended(testbed: Testbed, runs: Path) -> None:
+    testbed("make", "clean", "--all")
+    assert sorted(path.name for path in runs.iterdir()) == ["elsewhere", "mine"]
+    assert (runs / "mine" / "notes").read_text() == "keep me"
+
+
+def test_dry_run_removes_nothing(testbed: Testbed, runs: Path) -> None:
+    before = sorted(runs.rglob("*"))
+    assert str(runs / "ended") in testbed("make", "clean", "--dry-run").stdout
+    assert sorted(runs.rglob("*")) == before
+
+
+def test_artifacts_go_on_request_only(testbed: Testbed, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    (cache / "artifacts" / "linux-x").mkdir(parents=True)
+    (cache / "other").mkdir()
+    testbed("make", "clean")
+    assert (cache / "artifacts").exists()
+    testbed("make", "clean", "--artifacts")
+    assert [path.name for path in cache.iterdir()] == ["other"]
+
+
+def test_nothing_to_remove_is_said(testbed: Testbed) -> None:
+    done = testbed("make", "clean")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "nothing to remove\n")
