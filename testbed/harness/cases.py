@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import shlex
 import shutil
 from typing import TYPE_CHECKING
@@ -164,7 +165,8 @@ class Case:
             ]
         if is_bad(record.verdict):
             self._show_failure(reports, record, shown)
-        setattr(reports[-1], REPORT_ATTRIBUTE, dataclasses.asdict(record))
+        # As text: xdist sends a report's attributes to its controller, but knows no enumerations.
+        setattr(reports[-1], REPORT_ATTRIBUTE, json.dumps(dataclasses.asdict(record)))
         return reports
 
     def _show_failure(self, reports: list[pytest.TestReport], record: CaseRecord, shown: Execution) -> None:

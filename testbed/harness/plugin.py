@@ -47,6 +47,14 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
 
 
 @pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Load testbed's terminal: before ``pytest_configure``, so that its own comes after pytest's."""
+    if config.getoption("--testbed-terminal"):
+        # By its name: reports know harness.records, the harness knows no report.
+        config.pluginmanager.import_plugin("testbed.reports.terminal")
+
+
+@pytest.hookimpl(tryfirst=True)
 def pytest_configure(config: pytest.Config) -> None:
     """Declare the markers; choose the run's folder; check what was asked for."""
     for marker in MARKERS:
@@ -67,9 +75,6 @@ def _start_session(config: pytest.Config) -> None:
 
     session = RunSession(config, config.stash[_FOLDER])
     config.pluginmanager.register(session, PLUGIN)
-    if config.getoption("--testbed-terminal"):
-        # By its name: reports know harness.records, the harness knows no report.
-        config.pluginmanager.import_plugin("testbed.reports.terminal")
     asked = config.getoption("--repeat") is not None or config.getoption("--backend") != "timetravel"
     if asked:
         _backend(config)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import os
 import platform
 import sys
@@ -126,7 +127,7 @@ class RunSession:
         data = getattr(report, REPORT_ATTRIBUTE, None)
         if data is not None:
             self.activate()
-            self.cases[report.nodeid] = CaseRecord.from_dict(data)
+            self.cases[report.nodeid] = CaseRecord.from_dict(json.loads(data))
         elif self.cases.get(report.nodeid) is None or not self.cases[report.nodeid].executions:
             self._take_plain(report)
         if self.active and time.monotonic() - self._saved >= SAVE_EVERY_S:

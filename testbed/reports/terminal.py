@@ -36,8 +36,12 @@ def pytest_configure(config: pytest.Config) -> None:
     own = config.pluginmanager.get_plugin("terminalreporter")
     if own is None or isinstance(own, SuiteReporter) or hasattr(config, "workerinput"):
         return
+    reporter = SuiteReporter(config)
     config.pluginmanager.unregister(own)
-    config.pluginmanager.register(SuiteReporter(config), "terminalreporter")
+    config.pluginmanager.register(reporter, "terminalreporter")
+    xdist = config.pluginmanager.get_plugin("dsession")
+    if xdist is not None:  # it may have kept the one that was there before
+        xdist.terminal = xdist.trdist.tr = reporter
 
 
 class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytest has no other way in
