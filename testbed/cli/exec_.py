@@ -10,6 +10,7 @@ import typer
 from testbed.cli import options
 from testbed.cli.names import known, parameters
 from testbed.cli.output import note
+from testbed.errors import ConfigError
 
 if TYPE_CHECKING:
     from testbed.backends.network import Network
@@ -34,7 +35,7 @@ def exec_(
     seed: options.Seed = 1,
     timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="Limit, seconds of the network's time.")] = 3600,
     input_file: Annotated[
-        typer.FileBinaryRead | None,
+        Path | None,
         typer.Option("--input", help="What the command reads from stdin; - is ours. Default: nothing."),
     ] = None,
     capture: Annotated[bool, typer.Option(help="Capture every link end.")] = True,
@@ -47,11 +48,27 @@ def exec_(
     topology = scenario_from_text(scenario, parameters(param or ()))
     where = known("node", node or _default_node(topology), [entry.name for entry in topology.nodes])
     how = How(topology=topology, seed=seed, backend=backend, libos=libos, capture=capture, run_dir=run_dir)
-    data = input_file.read() if input_file else b""
+    data = _input(input_file)
     completed, folder = recorded(command, how, lambda network: _drive(network, where, command, data, timeout_s))
     note(f"record: {_short(folder)}")
     code = completed.returncode
     raise typer.Exit(code if code >= 0 else 128 - code)
+
+
+def _input(file: Path | None) -> bytes:
+    """Read what the command gets on stdin.
+
+    Raises:
+        ConfigError: The file cannot be read.
+    """
+    if file is None:
+        return b""
+    if str(file) == "-":
+        return sys.stdin.buffer.read()
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot read the input {str(file)!r}: {error.strerror}") from error
 
 
 def _default_node(topology: "Topology") -> str:

@@ -86,6 +86,7 @@ def test_no_command_says_what_to_do_next(testbed: Testbed) -> None:
         (["exec", "-S", "pair", "-p", "dely_ms=1", "true"], "error: scenario 'pair' has no parameter 'dely_ms'", None),
         (["exec", "-S", "pair", "-p", "delay_ms", "true"], "error: a parameter is written key=value", "hint: --param"),
         (["exec", "-S", "pair", "--node", "h3", "true"], "error: unknown node 'h3'", "hint: valid: h1, h2"),
+        (["exec", "--input", "/no/such", "cat"], "error: cannot read the input '/no/such'", None),
         (["bench", "bot"], "error: unknown figure 'bot'", "hint: did you mean 'boot'"),
         (["check", "ruf"], "error: unknown check 'ruf'", "hint: did you mean 'ruff'?"),
         (["build", "--jobs", "many"], "error: Invalid value for '--jobs'", "hint: testbed build --help"),

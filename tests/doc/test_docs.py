@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""The manual is true where a machine can tell: commands parse, links lead somewhere, examples in Python compile."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+
+from testbed.cli import main
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "doc").rglob("*.md")])
+_FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)\s]+)\)")
+_INNER = re.compile(r"\$\(([^)]*)\)")
+_CALL = re.compile(r"(?:^|&&|\|)\s*(?:\./)?testbed(?:\.sh)?(?=\s|$)([^|&#]*)")
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Give the fenced blocks of a language."""
+    return [body for found, body in _FENCE.findall(text) if found == language]
+
+
+def calls(text: str) -> list[list[str]]:
+    """Give the words of every call of testbed in the fenced ``sh`` blocks of a page."""
+    lines = [line for body in blocks(text, "sh") for line in body.replace("\\\n", " ").splitlines()]
+    lines = [part for line in lines for part in (_INNER.sub("X", line), *_INNER.findall(line))]
+    return [shlex.split(words) for line in lines for words in _CALL.findall(line)]
+
+
+def parse(words: list[str]) -> str:
+    """Parse words as the command line would, without running anything; an error's message, or nothing."""
+    command: Any = typer.main.get_command(main.app)
+    path = ["testbed"]
+    rest = list(words)
+    try:
+        while hasattr(command, "commands"):
+            if not rest or rest[0].startswith("-"):
+                return ""
+            if rest[0] not in command.commands:
+                return f"{' '.join(path)}: no command {rest[0]!r}"
+            path.append(rest[0])
+            command = command.commands[rest.pop(0)]
+        if "--help" not in rest:
+            command.make_context(" ".join(path), rest, resilient_parsing=False)
+    except typer.TyperException as error:
+        return f"{' '.join(path)}: {error}"
+    return ""
+
+
+CALLS = sorted(
+    {(page.relative_to(ROOT).as_posix(), shlex.join(words)) for page in PAGES for words in calls(page.read_text())}
+)
+
+
+@pytest.mark.parametrize(("page", "words"), CALLS)
+def test_every_command_in_the_manual_parses(page: str, words: str) -> None:
+    assert parse(shlex.split(words)) == "", page
+
+
+def test_the_manual_has_commands() -> None:
+    assert len(CALLS) > 30
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("```sh\n./testbed.sh make test\n```", [["make", "test"]]),
+        ('```sh\ntestbed run --libos "$(testbed build linux)"\n```', [["run", "--libos", "X"], ["build", "linux"]]),
+        ("```text\ntestbed nonsense\n```", []),
+        ("```sh\ncd testbed && pytest\n```", []),
+    ],
+)
+def test_calls_are_found(text: str, found: list[list[str]]) -> None:
+    assert calls(text) == found
+
+
+@pytest.mark.parametrize(
+    "words", [["mke"], ["make", "tests"], ["doctor", "--jsno"], ["list"], ["bench", "--runs", "x"]]
+)
+def test_the_parser_refuses_what_does_not_exist(words: list[str]) -> None:
+    assert parse(words) != ""
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_links_lead_somewhere(page: Path) -> None:
+    targets = [target.partition("#")[0] for target in _LINK.findall(page.read_text())]
+    lost = [target for target in targets if target and "://" not in target and not (page.parent / target).exists()]
+    assert lost == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_examples_in_python_compile(page: Path) -> None:
+    for body in blocks(page.read_text(), "python"):
+        compile(body, str(page), "exec")
+
+
+def test_every_command_is_in_the_manual() -> None:
+    command: Any = typer.main.get_command(main.app)
+    page = (ROOT / "doc" / "cli.md").read_text()
+    assert [name for name in command.commands if f"`{name}`" not in page and f"`{name} " not in page] == []
+
+
+def test_every_decision_is_numbered_and_has_its_parts() -> None:
+    pages = sorted((ROOT / "doc" / "decisions").glob("*.md"))
+    assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
+    for page in pages:
+        text = page.read_text()
+        assert text.startswith(f"# {int(page.name[:4])}. ")
+        assert all(part in text for part in ("**Status:**", "**Decision.**", "**Consequences.**", "**Rejected.**")), (
+            page
+        )
