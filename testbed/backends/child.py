@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 _FIRST_FREE_FD = 16  # above every number that a child wants to have
+_STDERR = 2
 _LOG_LINES = 40
 
 
@@ -48,6 +49,7 @@ class Child:
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), append, 0o644),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
                     *((os.POSIX_SPAWN_DUP2, fd, inside) for inside, fd in moved.items()),
                 ],
                 setsid=True,
@@ -109,3 +111,13 @@ class Child:
             pid, status = self.pid, 255 << 8
         if pid:
             self._status = status
+
+
+def _inheritable() -> list[int]:
+    """Give the descriptors above 2 that a child would inherit, since whoever started us left them open."""
+    found = []
+    for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names, not paths
+        with contextlib.suppress(OSError):
+            if int(name) > _STDERR and os.get_inheritable(int(name)):
+                found.append(int(name))
+    return found

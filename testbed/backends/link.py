@@ -57,7 +57,7 @@ class Link:
         return self._network.session.recorder.capture_path(self.name, end)
 
     def frames(self, end: str) -> Iterator[pcapng.Frame]:
-        """Give the raw frames captured at an end until now, with times of the network's clock; much faster than scapy."""
+        """Give the raw frames captured at an end until now, with times of its clock; much faster than scapy."""
         path = self.capture(end)
         if not path.exists():
             return

@@ -10,13 +10,13 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from testbed.agent.protocol import AgentGone
+from testbed.backends.artifacts import find_agent
 from testbed.backends.base import Backend, BackendOptions, Recorder
 from testbed.backends.child import Child
 from testbed.backends.network import Network
 from testbed.backends.recorders import NullRecorder
 from testbed.backends.scratch import Scratch
 from testbed.backends.session import Session
-from testbed.backends.timetravel import find_agent
 from testbed.errors import CapabilityError, DeadlineError, GuestCrashed
 
 if TYPE_CHECKING:

@@ -7,10 +7,9 @@ import functools
 import os
 import shutil
 import socket
-from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.backends.artifacts import Artifacts, find_artifacts
 from testbed.backends.base import Backend, BackendOptions, Recorder
 from testbed.backends.child import Child
 from testbed.backends.guest import SETTLE_NS, START_NS, Guest, StatusPage
@@ -21,6 +20,8 @@ from testbed.backends.session import Session
 from testbed.errors import CapabilityError, ConfigError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.scenarios.topology import Topology
 
 _CHANNEL_FD, _STATUS_FD = 3, 4
@@ -39,7 +40,7 @@ class TimeTravelBackend(Backend):
     def capabilities(self, options: BackendOptions | None = None) -> frozenset[str]:
         """Boot a guest and ask it what its kernel can do; once per process and kernel."""
         given = options or BackendOptions()
-        return _capabilities(_find_artifacts(given.kernel, given.agent))
+        return _capabilities(find_artifacts(given.kernel, given.agent))
 
     def up(
         self,
@@ -54,7 +55,7 @@ class TimeTravelBackend(Backend):
             raise ConfigError(f"a seed is a number from 0 to 2**64 - 1, not {seed!r}")
         given = options or BackendOptions()
         session = start_guest(
-            _find_artifacts(given.kernel, given.agent), seed=seed, recorder=recorder or NullRecorder(), options=given
+            find_artifacts(given.kernel, given.agent), seed=seed, recorder=recorder or NullRecorder(), options=given
         )
         try:
             return Network(
@@ -70,14 +71,6 @@ class TimeTravelBackend(Backend):
         except BaseException:
             session.close()
             raise
-
-
-@dataclass(frozen=True)
-class Artifacts:
-    """What a guest is made of: the kernel, and the agent (its program, or the folder that is the guest's root)."""
-
-    kernel: Path
-    agent: Path
 
 
 def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options: BackendOptions) -> Session:
@@ -149,43 +142,6 @@ def _capabilities(artifacts: Artifacts) -> frozenset[str]:
         return frozenset(session.hello([])["capabilities"])
     finally:
         session.close()
-
-
-def _find_artifacts(kernel: Path | None, agent: Path | None) -> Artifacts:
-    """Find the programs: as given, else by ``TESTBED_LINUX`` and ``TESTBED_AGENT``, else in the cache (or built)."""
-    kernel = kernel or _from_environment("TESTBED_LINUX")
-    if kernel is None:
-        from testbed.libos.linux import ensure_linux  # noqa: PLC0415  # the builder is not needed where a kernel is given
-
-        kernel = ensure_linux()
-    kernel = kernel / "linux" if kernel.is_dir() else kernel
-    if not os.access(kernel, os.X_OK):
-        raise ConfigError(f"the kernel {kernel} is no program", hint="build one: testbed build linux")
-    return Artifacts(kernel.absolute(), find_agent(agent))
-
-
-def find_agent(given: Path | None) -> Path:
-    """Find the agent: as given, else as ``TESTBED_AGENT`` says, else in the cache (built if missing).
-
-    Returns:
-        Its program, or the folder with it that is a guest's root.
-    """
-    found = given or _from_environment("TESTBED_AGENT")
-    if found is None:
-        from testbed.agent.build import ensure_agent  # noqa: PLC0415  # the builder is not needed where an agent is given
-
-        found = ensure_agent()
-    program = found / "agent" if found.is_dir() else found
-    if not os.access(program, os.X_OK):
-        raise ConfigError(
-            f"the agent {program} is no program", hint="leave out --agent and TESTBED_AGENT to use the built one"
-        )
-    return found.absolute()
-
-
-def _from_environment(name: str) -> Path | None:
-    value = os.environ.get(name)
-    return Path(value) if value else None
 
 
 def _rootfs(agent: Path, scratch: Path) -> Path:
