@@ -66,7 +66,14 @@ missing_packages() {
         case $spec in '' | '#'*) continue ;; esac
         wanted_of "$spec"
     done <"$packages"
-    command -v cargo >/dev/null 2>&1 || wanted_of cargo
+    # Not on the list, because any cargo will do, rustup's for one. Debian 12's own is too old, its cargo-web is not.
+    case $(command -v cargo) in
+        '' | /usr/bin/cargo)
+            wanted_of 'cargo-web|cargo'
+            wanted_of 'rustfmt-web|rustfmt'
+            wanted_of 'rust-web-clippy|rust-clippy'
+            ;;
+    esac
 }
 
 install_packages() {

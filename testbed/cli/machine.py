@@ -154,16 +154,25 @@ def _protocols() -> Iterator[Check]:
 def _tools() -> Iterator[Check]:
     """The compilers, with their versions."""
     for program, word in (("gcc", "the kernel"), ("cargo", "the agent")):
+        package = "cargo-web" if program == "cargo" and _debian() == "12" else program
         text = _output([program, "--version"]) if shutil.which(program) else None
         if text is None:
-            yield Check(
-                program, "missing", f"not installed: {word} cannot be built", f"apt-get install -y {program}", program
-            )
+            found = f"not installed: {word} cannot be built"
+            yield Check(program, "missing", found, f"apt-get install -y {package}", package)
             continue
         version = re.search(r"(\d+)\.(\d+)[\d.]*", text)
         old = program == "cargo" and version is not None and (int(version[1]), int(version[2])) < _MIN_CARGO
-        remedy = f"a cargo of at least {_MIN_CARGO[0]}.{_MIN_CARGO[1]}, for example by rustup" if old else ""
+        remedy = f"a cargo of at least {_MIN_CARGO[0]}.{_MIN_CARGO[1]}: Debian 12's cargo-web, or rustup" if old else ""
         yield Check(program, "missing" if old else "ok", version[0] if version else text.splitlines()[0], remedy)
+
+
+def _debian() -> str | None:
+    """Give the version of Debian, or None elsewhere (os-release(5))."""
+    try:
+        words = dict(entry.split("=", 1) for entry in Path("/etc/os-release").read_text().splitlines() if "=" in entry)
+    except OSError:
+        return None
+    return words.get("VERSION_ID", "").strip('"') if words.get("ID") == "debian" else None
 
 
 def wanted_packages() -> list[tuple[tuple[str, ...], str, str]]:

@@ -130,6 +130,12 @@ def test_an_unknown_alternative_gives_way_to_the_next(copy: Copy) -> None:
     assert done.stderr.endswith(" linux-source-6.1\n")
 
 
+def test_a_missing_cargo_is_on_the_list(copy: Copy) -> None:
+    (copy.tools / "cargo").unlink()
+    copy.fake("dpkg-query", 'case "$*" in *cargo*|*rust*) ;; *) printf installed ;; esac')
+    assert copy.start("version").stderr.endswith(" cargo-web rustfmt-web rust-web-clippy\n")
+
+
 def test_arguments_and_exit_code_pass_through(copy: Copy) -> None:
     copy.fake_venv()
     done = copy.start("fail", "two words", "")
