@@ -13,7 +13,8 @@ from suites.netlink_socket.netlink import Netlink
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.backends.network import Network, Node
+    from testbed.backends.network import Network
+    from testbed.backends.node import Node
 
 
 @pytest.fixture

@@ -25,7 +25,8 @@ from pyroute2.netlink.rtnl.rtmsg import rtmsg
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from testbed.backends.network import Node, RemoteSocket
+    from testbed.backends.node import Node
+    from testbed.backends.sockets import RemoteSocket
 
 # include/uapi/linux/netlink.h and socket.h: names that Python's socket module lacks.
 SOL_NETLINK = 270
@@ -60,7 +61,7 @@ class Frame:
     sequence: int
     payload: bytes
 
-    def parsed(self, kind: type[Any] | None = None) -> Any:
+    def parsed(self, kind: Any = None) -> Any:
         """Decode with pyroute2's class for this type, or with the given one.
 
         Returns:
@@ -141,7 +142,9 @@ def split(datagram: bytes) -> Iterator[Frame]:
     while at < len(datagram):
         length, kind, flags, sequence, _port = _HEADER.unpack_from(datagram, at)
         if not _HEADER.size <= length <= len(datagram) - at:
-            raise ValueError(f"message at byte {at} promises {length} bytes, the datagram has {len(datagram) - at} left")
+            raise ValueError(
+                f"message at byte {at} promises {length} bytes, the datagram has {len(datagram) - at} left"
+            )
         yield Frame(kind, flags, sequence, datagram[at + _HEADER.size : at + length])
         at += (length + 3) & ~3
 

@@ -9,6 +9,9 @@ from testbed.scenarios.topology import Link, Node, Topology
 three_in_a_row = pytest.mark.scenario(
     Topology(
         (Node("h1"), Node("r1", "router"), Node("h2")),
-        (Link("h1", "r1", Shape(rate_bps=5_000_000, delay_ms=2)), Link("r1", "h2", Shape(rate_bps=1_500_000, delay_ms=10))),
+        (
+            Link("h1", "r1", Shape(rate_bps=5_000_000, delay_ms=2)),
+            Link("r1", "h2", Shape(rate_bps=1_500_000, delay_ms=10)),
+        ),
     )
 )

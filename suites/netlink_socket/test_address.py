@@ -16,7 +16,7 @@ from suites.netlink_socket.netlink import Netlink, NetlinkError
 from suites.netlink_socket.scenario import three_in_a_row
 
 if TYPE_CHECKING:
-    from testbed.backends.network import Node
+    from testbed.backends.node import Node
 
 pytestmark = three_in_a_row
 

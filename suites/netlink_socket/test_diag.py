@@ -19,7 +19,7 @@ from suites.netlink_socket.scenario import three_in_a_row
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from testbed.backends.network import Node
+    from testbed.backends.node import Node
 
 pytestmark = three_in_a_row
 
@@ -42,12 +42,12 @@ class Found:
 
     @classmethod
     def parse(cls, frame: Frame) -> Found:
-        """Take the 72 bytes apart: family, state, timer, retransmits, socket id, then five u32 of which inode is last."""
+        """Take the 72 bytes apart: family, state, timer, retransmits, socket id, then five u32, the inode last."""
         family, state = struct.unpack_from("=BB", frame.payload)
-        ports = struct.unpack_from("!HH", frame.payload, 4)
+        source_port, destination_port = struct.unpack_from("!HH", frame.payload, 4)
         source = socket.inet_ntop(family, frame.payload[8 : 12 if family == socket.AF_INET else 24])
         (inode,) = struct.unpack_from("=I", frame.payload, 68)
-        return cls(state, *ports, source, frame.payload[44:52], inode)
+        return cls(state, source_port, destination_port, source, frame.payload[44:52], inode)
 
 
 @pytest.fixture

@@ -27,7 +27,7 @@ from suites.netlink_socket.netlink import (
 from suites.netlink_socket.scenario import three_in_a_row
 
 if TYPE_CHECKING:
-    from testbed.backends.network import Node
+    from testbed.backends.node import Node
 
 pytestmark = three_in_a_row
 
@@ -144,7 +144,7 @@ def test_datagram_shorter_than_a_header_is_dropped(rtnl: Netlink) -> None:
 
 
 def test_message_without_request_flag_is_ignored(rtnl: Netlink) -> None:
-    """The kernel answers requests only: without NLM_F_REQUEST nothing is done and no error comes, only the ACK asked for."""
+    """The kernel answers requests only: without NLM_F_REQUEST nothing is done and no error comes."""
     rtnl.socket.send(header(RTM_DELADDR, 0, bytes(8)))
     assert rtnl.pending() == []
 

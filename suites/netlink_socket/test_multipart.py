@@ -17,7 +17,7 @@ from suites.netlink_socket.netlink import Netlink, split
 from suites.netlink_socket.scenario import three_in_a_row
 
 if TYPE_CHECKING:
-    from testbed.backends.network import Node
+    from testbed.backends.node import Node
 
 pytestmark = three_in_a_row
 

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import errno
-import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +17,8 @@ from suites.netlink_socket.netlink import Netlink, NetlinkError
 from suites.netlink_socket.scenario import three_in_a_row
 
 if TYPE_CHECKING:
-    from testbed.backends.network import Network, Node
+    from testbed.backends.network import Network
+    from testbed.backends.node import Node
 
 pytestmark = three_in_a_row
 
@@ -28,7 +28,9 @@ RTN_BLACKHOLE, RTN_UNREACHABLE, RTN_PROHIBIT = 6, 7, 8
 
 def gateways(rtnl: Netlink, family: Family) -> list[str]:
     """Give the gateways of the routes to the documentation prefix, in the order of the dump."""
-    found = [entry for entry in rtnl.dump(messages.route(family)).parsed() if entry.get_attr("RTA_DST") == family.prefix]
+    found = [
+        entry for entry in rtnl.dump(messages.route(family)).parsed() if entry.get_attr("RTA_DST") == family.prefix
+    ]
     return [entry.get_attr("RTA_GATEWAY") for entry in found]
 
 
@@ -101,7 +103,9 @@ def test_gateway_out_of_reach_is_refused(rtnl: Netlink, family: Family, number: 
 
 
 @both_families
-def test_lookup_says_how_a_packet_would_leave(rtnl: Netlink, left: Node, middle: Node, eth0: int, family: Family) -> None:
+def test_lookup_says_how_a_packet_would_leave(
+    rtnl: Netlink, left: Node, middle: Node, eth0: int, family: Family
+) -> None:
     """GETROUTE without NLM_F_DUMP resolves one destination: interface and source address."""
     target = left.address(family.version)
     request = messages.route(family, dst=target)
@@ -154,18 +158,19 @@ def test_multipath_route_keeps_both_next_hops(rtnl: Netlink, left: Node, right: 
 
 
 @both_families
-def test_added_route_carries_packets_to_the_far_node(
-    network: Network, left: Node, right: Node, family: Family
-) -> None:
+def test_added_route_carries_packets_to_the_far_node(network: Network, left: Node, right: Node, family: Family) -> None:
     """Without its route the left node cannot reach the right one; with a NEWROUTE the echo comes back after 24 ms."""
     far, gateway = right.address(family.version), network["r1"].address(family.version)
     with Netlink(left) as rtnl:
         [present] = [
             entry for entry in rtnl.dump(messages.route(family)).parsed() if entry.get_attr("RTA_GATEWAY") == gateway
         ]
-        wanted = messages.message(rtmsg, RTM_DELROUTE, dict(present["attrs"]), **{
-            name: present[name] for name in ("family", "dst_len", "table", "proto", "scope", "type")
-        })
+        wanted = messages.message(
+            rtmsg,
+            RTM_DELROUTE,
+            dict(present["attrs"]),
+            **{name: present[name] for name in ("family", "dst_len", "table", "proto", "scope", "type")},
+        )
         rtnl.request(wanted)
         assert "unreachable" in left.run(["ping", "-c1", "-W1", far], check=False).stderr
         wanted["header"]["type"] = RTM_NEWROUTE
