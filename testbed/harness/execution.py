@@ -167,9 +167,8 @@ class Execution:
             return  # a case that ended early may not have got so far
         for name in self._left_out():
             if not digest.matching(name, record.parts):
-                raise ConfigError(
-                    f"digest_without({name!r}) names no part of the record; there are: {', '.join(sorted(record.parts))}"
-                )
+                parts = ", ".join(sorted(record.parts))
+                raise ConfigError(f"digest_without({name!r}) names no part of the record; there are: {parts}")
 
     def _lacks(self, report: pytest.TestReport, error: BaseException) -> None:
         """Make a report a skip, or an error where the lacking capability is required."""

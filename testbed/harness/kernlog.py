@@ -37,8 +37,9 @@ PATTERNS: tuple[tuple[Trouble, re.Pattern[str]], ...] = tuple(
         (Trouble.SANITIZER, r"BUG: K[A-Z]?[AMC]SAN|BUG: KFENCE|^UBSAN: "),
         (
             Trouble.STALL,
-            r"BUG: (soft|workqueue) lockup|watchdog: BUG: |rcu: INFO: .* (stall|expedited)|blocked for more than \d+ seconds",
+            r"BUG: (soft|workqueue) lockup|watchdog: BUG: |rcu: INFO: .* (stall|expedited)",
         ),
+        (Trouble.STALL, r"blocked for more than \d+ seconds"),
         (Trouble.LOCKDEP, r"possible (circular|recursive|irq lock inversion|unsafe locking)|inconsistent lock state"),
         (Trouble.LOCKDEP, r"suspicious RCU usage|bad unlock balance|lock held when returning|held lock freed"),
         (

@@ -71,7 +71,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def _start_session(config: pytest.Config) -> None:
-    from testbed.harness.session import PLUGIN, RunSession
+    from testbed.harness.session import PLUGIN, RunSession  # noqa: PLC0415 (not every pytest session needs it)
 
     session = RunSession(config, config.stash[_FOLDER])
     config.pluginmanager.register(session, PLUGIN)
@@ -89,9 +89,9 @@ def pytest_configure_node(node: Any) -> None:
 
 
 @pytest.hookimpl(trylast=True)
-def pytest_testbed_backend(config: pytest.Config, name: str) -> Backend:
+def pytest_testbed_backend(config: pytest.Config, name: str) -> Backend:  # noqa: ARG001 (the hook's argument)
     """Give one of testbed's own backends."""
-    from testbed.backends.registry import backend
+    from testbed.backends.registry import backend  # noqa: PLC0415 (not every pytest session needs it)
 
     return backend(name)
 
@@ -101,7 +101,7 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
     """Execute a case that uses a network as often as asked for, each time afresh, and report it once."""
     if NETWORK not in getattr(item, "fixturenames", ()):
         return None
-    from testbed.harness.cases import Case
+    from testbed.harness.cases import Case  # noqa: PLC0415 (not every pytest session needs it)
 
     config = item.config
     folder = config.stash[_FOLDER]
@@ -134,7 +134,7 @@ def seed(request: pytest.FixtureRequest) -> int:
 @pytest.fixture
 def topology(request: pytest.FixtureRequest) -> Topology:
     """Give the topology that the ``scenario`` marker asks for; without one, a pair. A module may define its own."""
-    from testbed.scenarios.registry import scenario
+    from testbed.scenarios.registry import scenario  # noqa: PLC0415 (not every pytest session needs it)
 
     marker = request.node.get_closest_marker("scenario")
     if marker is None:
@@ -162,9 +162,9 @@ def network(request: pytest.FixtureRequest, topology: Topology) -> Iterator[Netw
 
 
 @pytest.fixture
-def program(network: Network) -> Callable[[Node, str], str]:
+def program(network: Network) -> Callable[[Node, str], str]:  # noqa: ARG001 (programs go into nodes of a network)
     """Give a function that puts a compiled program of the suites into a node and gives its path there."""
-    from testbed.harness.programs import install
+    from testbed.harness.programs import install  # noqa: PLC0415 (not every pytest session needs it)
 
     return install
 
@@ -196,6 +196,7 @@ def _backend(config: pytest.Config) -> Backend:
 def _check_promise(backend: Backend, settings: Settings) -> None:
     if settings.repeat is not None and settings.repeat > 1 and not backend.promises_identical_bits:
         raise CapabilityError(
-            f"backend {backend.name!r} does not promise identical bits, so --repeat {settings.repeat} has nothing to compare",
+            f"backend {backend.name!r} does not promise identical bits, "
+            f"so --repeat {settings.repeat} has nothing to compare",
             hint="leave --repeat out, or use --backend timetravel",
         )

@@ -111,7 +111,7 @@ class RunSession:
             self.activate()
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:
+    def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:  # noqa: ARG002 (xdist's)
         """Take the collected cases (with xdist; every worker collects the same)."""
         self.expect(list(ids))
 

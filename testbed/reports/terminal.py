@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 SESSION = "testbed-session"
 KIND = "TestSuite"
 SHOWN_RUNNING = 3
-NAME_WIDTH = 28
+NAME_WIDTH = 27
 
 
 @pytest.hookimpl(trylast=True)
@@ -69,7 +69,7 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
     def pytest_collection(self) -> None:
         """Print nothing."""
 
-    def report_collect(self, final: bool = False) -> None:
+    def report_collect(self, final: bool = False) -> None:  # noqa: FBT001, FBT002 (pytest's signature)
         """Print nothing."""
 
     def rewrite(self, line: str, **markup: bool) -> None:
@@ -87,7 +87,7 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
     @pytest.hookimpl(trylast=True)
     def pytest_sessionstart(self, session: pytest.Session) -> None:
         """Say what is run, in one line."""
-        from _pytest import timing
+        from _pytest import timing  # noqa: PLC0415 (what the base class would set, of any pytest)
 
         self._session = session
         self._session_start = timing.Instant()
@@ -103,11 +103,11 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
         self._start_bar(len(session.items))
 
     @pytest.hookimpl(optionalhook=True)
-    def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:
+    def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:  # noqa: ARG002 (xdist's)
         """Start the bar (with xdist)."""
         self._start_bar(len(ids))
 
-    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:
+    def pytest_runtest_logstart(self, nodeid: str, location: tuple[str, int | None, str]) -> None:  # noqa: ARG002
         """Show that a case runs."""
         self._running[nodeid] = None
         self._show()
@@ -232,7 +232,7 @@ def suite_lines(run: RunRecord, kinds: dict[str, str]) -> list[tuple[str, Verdic
         cases = [case for case in run.cases if case.suite == suite]
         verdict = worst(case.verdict for case in cases)
         ran = [case for case in cases if case.executions or case.verdict is Verdict.PASSED]
-        word = _word(verdict, any(case.verdict in {Verdict.PASSED, Verdict.XFAILED} for case in cases))
+        word = _word(verdict, some_passed=any(case.verdict in {Verdict.PASSED, Verdict.XFAILED} for case in cases))
         name = f"{kinds.get(suite, KIND)} {suite}".ljust(NAME_WIDTH)
         virtual = sum(case.virtual_s for case in cases)
         wall = sum(case.wall_s for case in cases)
@@ -252,7 +252,7 @@ def skip_lines(cases: Iterable[CaseRecord]) -> list[str]:
     return [f"SKIP: {suite} [{count}] {reason}" for (suite, reason), count in sorted(reasons.items())]
 
 
-def _word(verdict: Verdict, some_passed: bool) -> str:
+def _word(verdict: Verdict, *, some_passed: bool) -> str:
     if is_bad(verdict):
         return "FAIL"
     return "PASS" if some_passed else "SKIP"

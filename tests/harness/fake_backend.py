@@ -49,6 +49,7 @@ class FakeNode:
         self.files: dict[str, bytes] = {}
 
     def write(self, path: str, data: bytes, mode: int = 0o644) -> None:
+        """Write a file."""
         self.files[path] = data
         self.network.command("write", {"node": self.name, "path": path, "mode": mode})
 
@@ -65,6 +66,7 @@ class FakeNode:
         return out.decode()
 
     def play(self, argv: list[str]) -> bytes:
+        """Play the words of a command."""
         recorder = self.network.recorder
         match argv:
             case ["echo", *words]:
@@ -105,20 +107,25 @@ class FakeNetwork:
         return self.nodes[name]
 
     def advance(self) -> None:
+        """Let a step of time pass."""
         self.now_ns += STEP_NS
 
     def command(self, name: str, fields: dict[str, object]) -> None:
+        """Record a command."""
         self.recorder.command(name, fields, self.now_ns, self.now_ns)
 
     def next_process(self, node: str, argv: Sequence[str]) -> int:
+        """Start a process."""
         self.processes += 1
         self.recorder.process_started(self.processes, node, argv=argv, env={"LANG": "C"}, cwd="/", start_ns=self.now_ns)
         return self.processes
 
     def send(self, payload: bytes) -> None:
+        """Put a frame on the wire."""
         self.recorder.capture("h1-h2", "h1", frame(self.now_ns, payload[:64]))
 
     def down(self) -> None:
+        """Take it down."""
         self.command("down", {})
 
 
@@ -130,9 +137,11 @@ class FakeBackend:
     promises_identical_bits = True
 
     def capabilities(self, options: BackendOptions | None = None) -> frozenset[str]:  # noqa: ARG002
+        """Say what it can do."""
         return frozenset({"netem", "mptcp"})
 
     def up(self, topology: object, *, seed: int = 1, recorder: Any = None, options: Any = None) -> FakeNetwork:  # noqa: ARG002
+        """Bring up the two nodes, whatever the topology."""
         return FakeNetwork(seed, recorder)
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from testbed.harness.kernlog import EXCERPT_LINES, PATTERNS, Trouble, complaints, taint_complaint, taint_words
 
 LOGS = Path(__file__).parent / "logs"

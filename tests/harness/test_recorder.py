@@ -10,13 +10,14 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
-from fake_backend import EPOCH_NS, HEADER, frame
+
 from testbed.errors import ConfigError, InternalError
 from testbed.harness import digest, recorder
 from testbed.harness.determinism import Difference, compare, describe, first_difference
 from testbed.harness.packets import frames, last_frames, last_of_all
 from testbed.harness.recorder import DiskRecorder, RecordingFailed
 from testbed.harness.records import Record
+from tests.harness.fake_backend import EPOCH_NS, HEADER, frame
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +191,7 @@ def test_file_that_is_no_capture_is_refused(tmp_path: Path) -> None:
 
 
 def full(times: list[int]) -> Callable[[Path, bytes], None]:
-    def write(path: Path, data: bytes) -> None:
+    def write(path: Path, data: bytes) -> None:  # noqa: ARG001 (as the real one)
         times.append(len(data))
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 

@@ -14,6 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+
 from testbed.harness import recorder as recorder_module
 from testbed.harness.records import Record, load_run
 from testbed.reports.runjson import RECORD, problems
@@ -22,7 +23,7 @@ from testbed.verdict import Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from conftest import Inner
+    from tests.harness.inner import Inner
 
 SEVERAL = """
     import pytest
@@ -251,7 +252,7 @@ def test_terminal_has_a_line_for_each_suite_and_the_counts_alone(inner: Inner) -
         *[line for line in lines if re.match(r"(PASS|FAIL|SKIP): (TestSuite|Example)", line)],
     ]
     suite_lines = [re.sub(r"[\d.]+ s$", "N s", line) for line in lines if re.match(r"\w+: (TestSuite|Example)", line)]
-    assert "PASS: Example tcp-simple             1 case   2x identical   0.0 virtual s in N s" in suite_lines
+    assert "PASS: Example tcp-simple            1 case   2x identical   0.0 virtual s in N s" in suite_lines
     assert any(re.fullmatch(r"1 failed, 2 passed, 1 skipped in [\d.]+s", line) for line in lines)
     assert "\x1b" not in result.stdout.str()
 

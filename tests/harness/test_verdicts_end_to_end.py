@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from conftest import Inner
+    from tests.harness.inner import Inner
 
 PASSING = """
     def test_ok(network):

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: MIT
+"""The lines of suites and skips, from made-up runs."""
+
+from __future__ import annotations
+
+import pytest
+
+from testbed.harness.records import CaseRecord, ExecutionRecord, RunRecord
+from testbed.reports.terminal import skip_lines, suite_lines
+from testbed.verdict import Verdict
+
+DIGEST = "0" * 64
+
+
+def case(suite: str, verdict: Verdict, *, executions: int = 2, virtual_s: float = 0.0, reason: str = "") -> CaseRecord:
+    ran = [
+        ExecutionRecord(number, verdict, reason, DIGEST, virtual_s, 0.5, None) for number in range(1, executions + 1)
+    ]
+    return CaseRecord(
+        f"{suite}::x", suite, "x", verdict, reason, 1, DIGEST, [], ran, None, virtual_s * executions, 0.5 * executions
+    )
+
+
+def lines(*cases: CaseRecord, kinds: dict[str, str] | None = None) -> list[str]:
+    run = RunRecord("finished", "", [], 1, 2, "timetravel", "linux", {}, cases=list(cases))
+    return [line for line, _ in suite_lines(run, kinds or {})]
+
+
+def test_passing_suite_has_the_promised_line() -> None:
+    cases = [case("netlink-socket", Verdict.PASSED, virtual_s=7.529) for _ in range(34)]
+    assert lines(*cases) == ["PASS: TestSuite netlink-socket     34 cases  2x identical   512.0 virtual s in 34.0 s"]
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "word"),
+    [
+        ([Verdict.PASSED, Verdict.SKIPPED], "PASS"),
+        ([Verdict.PASSED, Verdict.XFAILED], "PASS"),
+        ([Verdict.SKIPPED], "SKIP"),
+        ([Verdict.NOT_RUN], "SKIP"),
+        ([Verdict.PASSED, Verdict.CRASHED], "FAIL"),
+        ([Verdict.PASSED, Verdict.NON_DETERMINISTIC], "FAIL"),
+        ([Verdict.PASSED, Verdict.ERROR], "FAIL"),
+    ],
+)
+def test_worst_verdict_decides_the_word(verdicts: list[Verdict], word: str) -> None:
+    (line,) = lines(*[case("mptcp", verdict) for verdict in verdicts])
+    assert line.startswith(f"{word}: TestSuite mptcp ")
+
+
+def test_example_is_called_so_and_one_execution_promises_nothing() -> None:
+    (line,) = lines(case("tcp-simple", Verdict.PASSED, executions=1), kinds={"tcp-simple": "Example"})
+    assert line == "PASS: Example tcp-simple            1 case   0.0 virtual s in 0.5 s"
+
+
+def test_suite_with_a_difference_does_not_say_identical() -> None:
+    bad = case("mptcp", Verdict.NON_DETERMINISTIC)
+    bad.difference, bad.digest = "first difference: ...", None
+    (line,) = lines(case("mptcp", Verdict.PASSED), bad)
+    assert "identical" not in line
+    assert line.endswith(", 1 non-deterministic")
+
+
+def test_skips_are_counted_by_reason() -> None:
+    skipped = [case("mptcp", Verdict.SKIPPED, reason="no sctp") for _ in range(2)]
+    assert skip_lines([*skipped, case("mptcp", Verdict.PASSED)]) == ["SKIP: mptcp [2] no sctp"]
