@@ -6,10 +6,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed.errors import BuildError, CapabilityError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 FOLDER = Path(__file__).resolve().parent / "patches"
 
@@ -21,7 +24,8 @@ _FILE = re.compile(r"^(?:patching|checking) file '?([^'\n]+?)'?(?: \(.*\))?$")
 def series_for(version: tuple[int, int], folder: Path = FOLDER) -> list[Path]:
     """List the patches of the series for a kernel, in order.
 
-    The series of the newest version that is not newer than the kernel is taken; an older kernel than all gets the oldest.
+    The series of the newest version that is not newer than the kernel is taken; a kernel older than all gets the
+    oldest.
 
     Args:
         version: Version and patch level, ``(6, 12)``.
@@ -60,12 +64,12 @@ def touched_files(patch: Path) -> list[str]:
     return list(names)
 
 
-def apply(patches: Sequence[Path], tree: Path, stage: Path) -> dict[str, Path | None]:
+def apply(patches: Sequence[Path], original: Callable[[str], Path | None], stage: Path) -> dict[str, Path | None]:
     """Apply patches to copies; the tree itself is only read.
 
     Args:
         patches: In order.
-        tree: The kernel tree.
+        original: Gives the unpatched file of a name below the tree, or None.
         stage: An empty folder for the copies.
 
     Returns:
@@ -80,15 +84,16 @@ def apply(patches: Sequence[Path], tree: Path, stage: Path) -> dict[str, Path | 
         for name in touched_files(patch):
             names[name] = None
     for name in names:
-        if (tree / name).is_file():
+        if (path := original(name)) is not None:
             (stage / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(tree / name, stage / name)
+            shutil.copy(path, stage / name)
+            (stage / name).chmod((stage / name).stat().st_mode | 0o600)
     for patch in patches:
-        _apply_one(patch, tree, stage)
+        _apply_one(patch, stage)
     return {name: stage / name if (stage / name).is_file() else None for name in names}
 
 
-def _apply_one(patch: Path, tree: Path, stage: Path) -> None:
+def _apply_one(patch: Path, stage: Path) -> None:
     command = ["patch", "-p1", "--fuzz=0", "--forward", "--batch", "--no-backup-if-mismatch", "--reject-file=-"]
     try:
         result = subprocess.run(
@@ -104,7 +109,7 @@ def _apply_one(patch: Path, tree: Path, stage: Path) -> None:
         raise CapabilityError("the program 'patch' is missing", hint="apt-get install patch") from error
     if result.returncode:
         raise BuildError(
-            f"patch {patch.name} does not apply to {tree}:\n{_what_failed(patch, stage, result.stdout + result.stderr)}",
+            f"patch {patch.name} does not apply:\n{_what_failed(patch, stage, result.stdout + result.stderr)}",
             hint=f"it must apply without fuzz after the patches before it; its path is {patch}",
         )
 

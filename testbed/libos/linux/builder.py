@@ -1,0 +1,154 @@
+# SPDX-License-Identifier: MIT
+"""Building the guest's kernel: source, patches, fragments and compiler in, one artifact out."""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testbed.errors import BuildError, ConfigError
+from testbed.libos.artifacts import LOG, Artifact, ArtifactStore, sha256_file
+from testbed.libos.linux import config, make, patches, toolchain
+from testbed.libos.linux.progress import BuildProgress, Progress, ignore
+from testbed.libos.linux.source import Release, Source, describe_tarball, find_source, read_release
+from testbed.libos.linux.worktree import WorkTree
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+KERNEL = "linux"
+CONFIG = "config"
+VERSION = 1  # of this recipe; a change of it that changes the output makes it higher
+
+
+@dataclass(frozen=True)
+class Request:
+    """Everything that determines a kernel, found and read.
+
+    Args:
+        source: Tarball or folder.
+        release: The kernel's version.
+        digest: SHA-256 of the source.
+        options: The merged fragments.
+        fragments: Their paths, ours first.
+        series: Our patches, then the user's.
+        tools: Compiler and linker.
+    """
+
+    source: Source
+    release: Release
+    digest: str
+    options: dict[str, config.Option]
+    fragments: list[Path]
+    series: list[Path]
+    tools: toolchain.Toolchain
+
+    @property
+    def name(self) -> str:
+        """Give the artifact's name, ``linux-6.12.117``."""
+        safe = "".join(char if char.isalnum() or char in "._+-" else "-" for char in self.release.text.lower())
+        return f"linux-{safe}"
+
+    @property
+    def inputs(self) -> dict[str, Any]:
+        """Give what the artifact's key is made from."""
+        return {
+            "builder": VERSION,
+            "source": {"release": self.release.text, "sha256": self.digest},
+            "options": config.text_of(self.options).splitlines(),
+            "patches": [{"name": path.name, "sha256": sha256_file(path)} for path in self.series],
+            "compiler": self.tools.compiler,
+            "linker": self.tools.linker,
+        }
+
+
+def build_linux(
+    source: str | Path | None = None,
+    fragments: Sequence[str | Path] = (),
+    patches: Sequence[str | Path] = (),
+    *,
+    jobs: int | None = None,
+    progress: Progress = ignore,
+    store: ArtifactStore | None = None,
+) -> Artifact:
+    """Build the ``linux`` flavor, or take it from the store.
+
+    Args:
+        source: A kernel tree (never modified) or a tarball; default the newest ``linux-source`` of the distribution.
+        fragments: Config fragments on top of ours: files, or names of ours such as ``debug``.
+        patches: Applied after our series, in this order.
+        jobs: Compilers at a time; default one per usable CPU.
+        progress: Called with every change.
+        store: Where artifacts are kept; default the user's.
+
+    Returns:
+        The artifact, with the outputs ``linux``, ``config`` and ``build.log``.
+
+    Raises:
+        ConfigError: No such source, patch or fragment, or fragments that contradict each other.
+        CapabilityError: A program or package is missing on this machine.
+        BuildError: A patch does not apply, an option was dropped, or the compiler failed.
+    """
+    store = store if store is not None else ArtifactStore()
+    tools = toolchain.find()
+    found = find_source(source)
+    tree = WorkTree(found)
+    release, digest = _identify(found, tree, progress)
+    files = [*config.default_fragments(), *(config.find_fragment(name) for name in fragments)]
+    options = config.merge(option for path in files for option in config.read_fragment(path, release.version))
+    request = Request(found, release, digest, options, files, _series(release, patches), tools)
+    limit = jobs if jobs is not None else len(os.sched_getaffinity(0))
+    if limit < 1:
+        raise ConfigError(f"jobs must be at least 1, not {limit}")
+    recipe = functools.partial(_build, request, tree, limit, progress, store.failed_log(request.name, request.inputs))
+    return store.get_or_build(request.name, request.inputs, recipe)
+
+
+def ensure_linux(progress: Progress = ignore) -> Artifact:
+    """Give the default ``linux`` artifact; build it where it is missing."""
+    return build_linux(progress=progress)
+
+
+def _identify(source: Source, tree: WorkTree, progress: Progress) -> tuple[Release, str]:
+    """Read the source's version and digest; unpack a tarball that was never unpacked."""
+    if source.is_tarball:
+        known = describe_tarball(source.path)
+        if known.release is not None:
+            return known.release, known.sha256
+    progress(BuildProgress("source", detail=str(source.path)))
+    with tree.locked():
+        digest = tree.prepare()
+        return read_release(tree.tree), digest
+
+
+def _series(release: Release, given: Sequence[str | Path]) -> list[Path]:
+    users = [Path(path).expanduser().absolute() for path in given]
+    for path in users:
+        if not path.is_file():
+            raise ConfigError(f"no patch {path}: no such file")
+    return [*patches.series_for(release.version), *users]
+
+
+def _build(request: Request, tree: WorkTree, jobs: int, progress: Progress, failed: Path, target: Path) -> None:
+    with tree.locked():
+        progress(BuildProgress("source", detail=str(request.source.path)))
+        if tree.prepare() != request.digest:
+            raise BuildError(f"{request.source.path} was changed while its build began", hint="build again")
+        progress(BuildProgress("patch", total=len(request.series)))
+        tree.apply(request.series)
+        run = make.Make(tree.tree, tree.build, request.tools, log=target / LOG, log_if_failed=failed)
+        progress(BuildProgress("configure"))
+        run.configure(config.text_of(request.options))
+        settled = (tree.build / ".config").read_text()
+        config.check_survivors(request.options, settled, failed)
+        fresh = not (tree.build / "vmlinux.o").exists()
+        steps = run.compile(jobs, (tree.objects() or make.TYPICAL_STEPS) if fresh else None, progress)
+        if fresh:
+            tree.remember_objects(steps)
+        progress(BuildProgress("publish"))
+        shutil.copy(tree.build / "linux", target / KERNEL)
+        shutil.copyfile(tree.build / ".config", target / CONFIG)
