@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,15 +21,11 @@ class Artifacts:
 
 def find_artifacts(kernel: Path | None, agent: Path | None) -> Artifacts:
     """Find the programs: as given, else by ``TESTBED_LINUX`` and ``TESTBED_AGENT``, else in the cache (or built)."""
-    kernel = kernel or _from_environment("TESTBED_LINUX")
-    if kernel is None:
-        from testbed.libos.linux import ensure_linux  # noqa: PLC0415  # the builder is not needed where a kernel is given
-
-        kernel = ensure_linux()
-    kernel = kernel / "linux" if kernel.is_dir() else kernel
-    if not os.access(kernel, os.X_OK):
-        raise ConfigError(f"the kernel {kernel} is no program", hint="build one: testbed build linux")
-    return Artifacts(kernel.absolute(), find_agent(agent))
+    found = kernel or _from_environment("TESTBED_LINUX") or _built_kernel()
+    program = found / "linux" if found.is_dir() else found
+    if not os.access(program, os.X_OK):
+        raise ConfigError(f"the kernel {program} is no program", hint="build one: testbed build linux")
+    return Artifacts(program.absolute(), find_agent(agent))
 
 
 def find_agent(given: Path | None) -> Path:
@@ -37,17 +34,28 @@ def find_agent(given: Path | None) -> Path:
     Returns:
         Its program, or the folder with it that is a guest's root.
     """
-    found = given or _from_environment("TESTBED_AGENT")
-    if found is None:
-        from testbed.agent.build import ensure_agent  # noqa: PLC0415  # the builder is not needed where an agent is given
-
-        found = ensure_agent()
+    found = given or _from_environment("TESTBED_AGENT") or _built_agent()
     program = found / "agent" if found.is_dir() else found
     if not os.access(program, os.X_OK):
-        raise ConfigError(
-            f"the agent {program} is no program", hint="leave out --agent and TESTBED_AGENT to use the built one"
-        )
+        hint = "leave out --agent and TESTBED_AGENT to use the built one"
+        raise ConfigError(f"the agent {program} is no program", hint=hint)
     return found.absolute()
+
+
+@functools.cache
+def _built_kernel() -> Path:
+    from testbed.libos.linux import ensure_linux  # noqa: PLC0415  # the builder is not needed where a kernel is given
+
+    return ensure_linux().path
+
+
+@functools.cache
+def _built_agent() -> Path:
+    from testbed.agent.build import ensure_agent  # noqa: PLC0415  # the builder is not needed where an agent is given
+
+    folder = ensure_agent().path
+    rootfs = folder / "rootfs"
+    return rootfs if rootfs.is_dir() else folder
 
 
 def _from_environment(name: str) -> Path | None:

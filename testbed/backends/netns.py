@@ -136,5 +136,5 @@ def _greet(session: Session, shares: list[str]) -> dict[str, Any]:
     """Greet the agent; one that ended before it could answer was refused its namespaces."""
     try:
         return session.hello(shares)
-    except AgentGone as error:
+    except (AgentGone, CapabilityError) as error:
         raise CapabilityError(f"this machine refuses namespaces: {error}", hint=_HINT) from error

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Self
 from testbed.backends.link import Link
 from testbed.backends.node import Node
 from testbed.backends.plan import make_plan
+from testbed.backends.process import Completed, Process, ProcessFailed, ProcessTimeout
+from testbed.backends.sockets import RemoteSocket
 from testbed.errors import ConfigError, TestbedError, near_misses
 from testbed.scenarios import layout
 
@@ -21,6 +23,17 @@ if TYPE_CHECKING:
     from testbed.backends.base import BackendOptions
     from testbed.backends.session import Session
     from testbed.scenarios.topology import Topology
+
+__all__ = [
+    "Completed",
+    "Link",
+    "Network",
+    "Node",
+    "Process",
+    "ProcessFailed",
+    "ProcessTimeout",
+    "RemoteSocket",
+]
 
 _NS = 1_000_000_000
 

@@ -146,12 +146,13 @@ def _capabilities(artifacts: Artifacts) -> frozenset[str]:
 
 def _rootfs(agent: Path, scratch: Path) -> Path:
     """Give the folder that a guest starts in: the artifact's own, or one made around a bare program."""
-    if agent.is_dir():
+    if all((agent / name).exists() for name in ("agent", *_ROOTFS_FOLDERS)):
         return agent
+    program = agent / "agent" if agent.is_dir() else agent
     root = scratch / "rootfs"
     for name in _ROOTFS_FOLDERS:
         (root / name).mkdir(parents=True)
-    shutil.copy2(agent, root / "agent")
+    shutil.copy2(program, root / "agent")
     return root
 
 

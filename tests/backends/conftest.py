@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: MIT
+"""The rings of these tests: pure ones, ``netns`` (namespaces of the host) and ``guest`` (a kernel of our own)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from testbed.backends.base import BackendOptions
+from testbed.backends.registry import backend
+from testbed.errors import CapabilityError
+from testbed.scenarios.registry import scenario
+
+if TYPE_CHECKING:
+    from testbed.backends.network import Network
+    from testbed.scenarios.topology import Topology
+
+Up = Callable[..., "Network"]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "netns: needs namespaces of the host kernel")
+    config.addinivalue_line("markers", "guest: needs a built guest kernel")
+
+
+@pytest.fixture
+def up(request: pytest.FixtureRequest) -> Iterator[Up]:
+    """Give a function that brings a scenario (or a topology) up on the backend of the test's marker."""
+    name = "timetravel" if request.node.get_closest_marker("guest") else "netns"
+    if request.node.get_closest_marker("guest") is None and request.node.get_closest_marker("netns") is None:
+        name = request.getfixturevalue("backend_name")
+    found = backend(name)
+    try:
+        found.capabilities()
+    except CapabilityError as error:
+        pytest.skip(str(error))
+    with ExitStack() as stack:
+
+        def bring_up(what: str | Topology = "pair", *, seed: int = 1, **given: Any) -> Network:
+            names = BackendOptions.__dataclass_fields__
+            options = BackendOptions(**{key: value for key, value in given.items() if key in names})
+            params = {key: value for key, value in given.items() if key not in names}
+            topology = scenario(what, **params) if isinstance(what, str) else what
+            return stack.enter_context(found.up(topology, seed=seed, options=options))
+
+        yield bring_up
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run what is marked for no backend, but wants one, on both."""
+    marked = {mark.name for mark in metafunc.definition.iter_markers()}
+    if "up" in metafunc.fixturenames and not marked & {"guest", "netns"}:
+        both = [
+            pytest.param("netns", marks=pytest.mark.netns),
+            pytest.param("timetravel", marks=pytest.mark.guest),
+        ]
+        metafunc.parametrize("backend_name", both)
