@@ -29,10 +29,7 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def up(request: pytest.FixtureRequest) -> Iterator[Up]:
     """Give a function that brings a scenario (or a topology) up on the backend of the test's marker."""
-    name = "timetravel" if request.node.get_closest_marker("guest") else "netns"
-    if request.node.get_closest_marker("guest") is None and request.node.get_closest_marker("netns") is None:
-        name = request.getfixturevalue("backend_name")
-    found = backend(name)
+    found = backend("timetravel" if request.node.get_closest_marker("guest") else "netns")
     try:
         found.capabilities()
     except CapabilityError as error:
@@ -57,4 +54,4 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
             pytest.param("netns", marks=pytest.mark.netns),
             pytest.param("timetravel", marks=pytest.mark.guest),
         ]
-        metafunc.parametrize("backend_name", both)
+        metafunc.parametrize("up", both, indirect=True)
