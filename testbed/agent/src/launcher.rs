@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: MIT
+//! `agent guest --cpu N -- KERNEL ARGS`: what has to be set on the host before a guest's kernel starts.
+
+use std::os::unix::process::CommandExt;
+use std::process::Command;
+
+use crate::error::{Context, Error, Result};
+use crate::sys;
+
+/// Become the kernel; comes back only with what failed. Descriptors 0 to 4 stay open.
+pub fn launch(cpu: usize, command: &[String]) -> Result<()> {
+    let Some((program, args)) = command.split_first() else {
+        return Err(Error::usage("agent guest --cpu N -- KERNEL ARGS: no kernel"));
+    };
+    sys::die_with_parent(sys::getppid()).context(|| "PR_SET_PDEATHSIG")?;
+    sys::no_aslr().context(|| "personality(ADDR_NO_RANDOMIZE)")?;
+    sys::pin(cpu).context(|| format!("pinning to CPU {cpu}"))?;
+    sys::close_from(5).context(|| "close_range")?;
+    let failed = Command::new(program).args(args).exec();
+    Err(Error::os(format!("cannot run {program}"), &failed))
+}
