@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from testbed.scenarios.topology import Topology
 
 __all__ = [
+    "EPOCH_NS",
     "Completed",
     "Link",
     "Network",
@@ -36,6 +37,9 @@ __all__ = [
 ]
 
 _NS = 1_000_000_000
+
+EPOCH_NS = 1_704_067_200 * _NS
+"""Nanoseconds since 1970 of t = 0 in captures, on every backend: 2024-01-01T00:00:00Z."""
 
 Injection = tuple[float | None, str, str, str, Any]
 """When (seconds of the network's clock, None is now), link, node at the end, ``to`` or ``from``, and the frame."""
@@ -85,8 +89,8 @@ class Network:
         session.ends = [(str(link.name), link.ends) for link in topology.links]
         plan = make_plan(topology, interfaces, seed=seed, options=options, settle_ns=settle_ns)
         record = {"topology": topology.digest(), "seed": seed, "capture": plan["capture"]}
-        self.epoch_ns: int = session.call("up", record=record, plan=plan)["epoch"]
-        """Nanoseconds since 1970 of t = 0, which the timestamps in captures count from."""
+        session.call("up", record=record, plan=plan)
+        self.epoch_ns = EPOCH_NS
         owned: dict[str, list[layout.Interface]] = {node.name: [] for node in topology.nodes}
         for interface in interfaces:
             owned[interface.node].append(interface)

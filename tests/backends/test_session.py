@@ -68,7 +68,7 @@ def answers(special: Answer) -> Answer:
             case "hello":
                 return [ok(-5, **HELLO)]
             case "up":
-                return [ok(0, epoch=10**18)]
+                return [ok(0)]
             case "down":
                 return [ok(99)]
             case _:
