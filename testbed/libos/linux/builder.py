@@ -133,7 +133,7 @@ def _series(release: Release, given: Sequence[str | Path]) -> list[Path]:
     return [*patches.series_for(release.version), *users]
 
 
-def _build(request: Request, tree: WorkTree, jobs: int, progress: Progress, failed: Path, target: Path) -> None:
+def _build(request: Request, tree: WorkTree, target: Path, *, jobs: int, progress: Progress, failed: Path) -> None:
     with tree.locked():
         progress(BuildProgress("source", detail=str(request.source.path)))
         if tree.prepare() != request.digest:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The programs that build a kernel: which must be there, what they call themselves, and where ccache keeps its objects."""
+"""The programs that build a kernel: which must be there, what they call themselves, where ccache keeps its objects."""
 
 from __future__ import annotations
 
