@@ -104,7 +104,14 @@ def build_linux(
     limit = jobs if jobs is not None else len(os.sched_getaffinity(0))
     if limit < 1:
         raise ConfigError(f"jobs must be at least 1, not {limit}")
-    recipe = functools.partial(_build, request, tree, limit, progress, store.failed_log(request.name, request.inputs))
+    recipe = functools.partial(
+        _build,
+        request,
+        tree,
+        jobs=limit,
+        progress=progress,
+        failed=store.failed_log(request.name, request.inputs),
+    )
     return store.get_or_build(request.name, request.inputs, recipe)
 
 

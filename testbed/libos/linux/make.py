@@ -91,7 +91,7 @@ class Make:
         command = ["make", "-C", str(self.tree), *fixed, *targets]
         last: deque[str] = deque(maxlen=_WORDS_LINES)
         errors: deque[str] = deque(maxlen=_WORDS_LINES)
-        with self.log.open("a") as log:
+        with self.log.open("a", buffering=1) as log:  # whole lines, for who follows the log
             log.write("$ " + " ".join(command) + "\n")
             with _started(command, {**environment(self.tools, self.tree), **extra}) as process:
                 for line in _lines(process):
