@@ -17,7 +17,7 @@ from testbed.verdict import Verdict, worst
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.backends.base import Backend
+    from testbed.backends.base import Backend, BackendOptions
     from testbed.backends.network import Network
     from testbed.harness.identity import CaseId
     from testbed.harness.runfolder import RunFolder
@@ -76,7 +76,7 @@ class Execution:
         """
         self._check_real_time()
         options = self.settings.options(_memory_mib(self.item))
-        self._check_capabilities(self.backend.capabilities(options))
+        self._check_capabilities(options)
         folder = self.run.execution(self.case.suite, self.case.name, self.number)
         record = Record(
             nodeid=self.case.nodeid,
@@ -197,11 +197,12 @@ class Execution:
                 f"the limit is {_duration(self.settings.real_time_limit_s)} (--real-time-limit)"
             )
 
-    def _check_capabilities(self, have: frozenset[str]) -> None:
-        for marker in self.item.iter_markers("requires"):
-            for name in marker.args:
-                if name not in have:
-                    raise CapabilityError(f"the kernel of backend {self.backend.name!r} has no {name}")
+    def _check_capabilities(self, options: BackendOptions) -> None:
+        wanted = [name for marker in self.item.iter_markers("requires") for name in marker.args]
+        if wanted:  # else nobody asks: it may cost a guest
+            have = self.backend.capabilities(options)
+            for name in (name for name in wanted if name not in have):
+                raise CapabilityError(f"the kernel of backend {self.backend.name!r} has no {name}")
 
 
 def _memory_mib(item: pytest.Item) -> int | None:

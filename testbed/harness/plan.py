@@ -99,7 +99,7 @@ def run_suites(
     args += ["--keep"] if keep else []
     args += ["--run-dir", str(run_dir)] if run_dir is not None else []
     args += ["-n", str(workers)] if workers > 1 else []
-    args += ["-p", "no:cacheprovider", "--import-mode=importlib"]
+    args += ["-p", "no:cacheprovider"]
     code = int(pytest.main([*args, *pytest_args, *paths]))
     sys.stdout.flush()
     return ExitCode(code) if code in set(ExitCode) else code

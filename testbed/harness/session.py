@@ -70,7 +70,7 @@ class RunSession:
         Raises:
             pytest.UsageError: The folder cannot be made.
         """
-        if self.active:
+        if self.active or self.config.getoption("collectonly"):
             return
         try:
             self.folder.make()
@@ -114,6 +114,13 @@ class RunSession:
     def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:  # noqa: ARG002 (xdist's)
         """Take the collected cases (with xdist; every worker collects the same)."""
         self.expect(list(ids))
+
+    def pytest_report_collectionfinish(self) -> str | None:
+        """Say first what a replay needs."""
+        if not self.active:
+            return None
+        run = self.run
+        return f"testbed: seed {run.seed}, backend {run.backend}, libos {run.libos}, records in {self.folder.path}"
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Take a module that cannot be collected."""

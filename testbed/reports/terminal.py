@@ -6,28 +6,31 @@ It takes the place of pytest's own reporter (as pytest-sugar does) and uses its 
 
 from __future__ import annotations
 
+import json
 import os
 import sys
 import time
 from collections import Counter
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import pytest
 from _pytest.terminal import TerminalReporter
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from testbed.harness.records import CaseRecord
 from testbed.verdict import Verdict, is_bad, worst
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from testbed.harness.records import CaseRecord, RunRecord
+    from testbed.harness.records import RunRecord
 
 SESSION = "testbed-session"
 KIND = "TestSuite"
 SHOWN_RUNNING = 3
 NAME_WIDTH = 27
+_NOT_COMPARED = frozenset({Verdict.NON_DETERMINISTIC, Verdict.TIMED_OUT, Verdict.CRASHED, Verdict.ERROR})
 
 
 @pytest.hookimpl(trylast=True)
@@ -59,7 +62,10 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
         self._total = 0
         self._progress: Progress | None = None
         self._task: Any = None
-        self._live = self.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
+        self._screen: TextIO | None = None
+        if self.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb":
+            # Of its own: pytest points the usual descriptor elsewhere while a test runs, and the bar moves then, too.
+            self._screen = os.fdopen(os.dup(sys.stdout.fileno()), "w")
 
     # What pytest prints while it works, and this does not.
 
@@ -172,11 +178,9 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
         return str(session.folder.path) if session is not None else ""
 
     def _case(self, report: pytest.TestReport) -> CaseRecord | None:
-        """Give the record of the case whose last phase this is."""
-        if getattr(report, "testbed", None) is None:
-            return None
-        session = self.config.pluginmanager.get_plugin(SESSION)
-        return cast("CaseRecord | None", session.cases.get(report.nodeid)) if session is not None else None
+        """Give the record of the case whose last phase this is; the last report of a case carries it."""
+        data = getattr(report, "testbed", None)
+        return None if data is None else CaseRecord.from_dict(json.loads(data))
 
     def _tell(self, case: CaseRecord) -> None:
         line = f"{case.verdict.upper()}: {case.suite} {case.case}: {case.reason.splitlines()[0] if case.reason else ''}"
@@ -187,7 +191,7 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
 
     def _start_bar(self, total: int) -> None:
         self._total = total
-        if not self._live or self._progress is not None or not total:
+        if self._screen is None or self._progress is not None or not total:
             return
         self._progress = Progress(
             TextColumn("{task.description}"),
@@ -195,7 +199,7 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
             MofNCompleteColumn(),
             TimeElapsedColumn(),
             TimeRemainingColumn(compact=True),
-            console=Console(file=sys.__stdout__),
+            console=Console(file=self._screen),
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
@@ -261,7 +265,7 @@ def _word(verdict: Verdict, *, some_passed: bool) -> str:
 def _agreement(cases: list[CaseRecord]) -> str:
     """Say how many executions agreed to the bit, where all cases with several did."""
     compared = [case for case in cases if len(case.executions) > 1]
-    if not compared or any(case.difference is not None or case.digest is None for case in compared):
+    if not compared or any(case.digest is None or case.verdict in _NOT_COMPARED for case in compared):
         return ""
     return f"{min(len(case.executions) for case in compared)}x identical   "
 

@@ -3,11 +3,22 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
+import pty
+import re
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
 import pytest
 
 from testbed.harness.records import CaseRecord, ExecutionRecord, RunRecord
 from testbed.reports.terminal import skip_lines, suite_lines
 from testbed.verdict import Verdict
+
+if TYPE_CHECKING:
+    from tests.harness.inner import Inner
 
 DIGEST = "0" * 64
 
@@ -64,3 +75,46 @@ def test_suite_with_a_difference_does_not_say_identical() -> None:
 def test_skips_are_counted_by_reason() -> None:
     skipped = [case("mptcp", Verdict.SKIPPED, reason="no sctp") for _ in range(2)]
     assert skip_lines([*skipped, case("mptcp", Verdict.PASSED)]) == ["SKIP: mptcp [2] no sctp"]
+
+
+def on_a_terminal(inner: Inner, **environment: str) -> str:
+    """Run the inner suite with a pseudo-terminal as its stdout, and give all that it was sent."""
+    master, slave = pty.openpty()
+    words = ["--backend", "fake", "--run-dir", str(inner.run_dir), "--testbed-terminal", "-p", "no:cacheprovider"]
+    variables = {name: value for name, value in os.environ.items() if name not in {"NO_COLOR", "TERM"}}
+    with subprocess.Popen(
+        [sys.executable, "-m", "pytest", *words], stdout=slave, stderr=slave, env=variables | environment
+    ) as child:
+        os.close(slave)
+        text = b""
+        with contextlib.suppress(OSError):  # EIO: the other side is gone
+            while data := os.read(master, 65536):
+                text += data
+        os.close(master)
+        assert child.wait(timeout=30) == 1
+    return text.decode()
+
+
+SUITE = """
+    def test_ok(network):
+        network["h1"].run(["echo", "x"])
+
+    def test_bad(network):
+        assert network["h1"].run(["echo", "x"]) == "y"
+"""
+
+
+def test_terminal_shows_a_bar_that_goes_away(inner: Inner) -> None:
+    inner.suite(SUITE)
+    text = on_a_terminal(inner, TERM="xterm")
+    assert "0/2" in text
+    assert "\x1b[2K" in text  # the bar was erased
+    assert text.index("FAILED: mini-suite test_it.test_bad: AssertionError") < text.index("FAIL: TestSuite mini-suite")
+
+
+def test_no_color_gives_plain_lines(inner: Inner) -> None:
+    inner.suite(SUITE)
+    text = on_a_terminal(inner, TERM="xterm", NO_COLOR="1")
+    assert "\x1b" not in text
+    assert "FAIL: TestSuite mini-suite" in text
+    assert re.search(r"^1 failed, 1 passed in [\d.]+s\r$", text, re.MULTILINE)
