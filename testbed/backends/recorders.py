@@ -3,19 +3,21 @@
 
 from __future__ import annotations
 
-import tempfile
-from pathlib import Path
+import weakref
 from typing import TYPE_CHECKING
+
+from testbed.backends.scratch import Scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
 
 class NullRecorder:
     """Keeps nothing but the captures (a live network reads its own), and those only while it lives itself."""
 
     def __init__(self) -> None:
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Scratch | None = None
 
     @property
     def console_path(self) -> Path | None:
@@ -51,17 +53,12 @@ class NullRecorder:
     def capture_path(self, link: str, node: str) -> Path:
         """Give the file of a link end, in a temporary folder."""
         if self._folder is None:
-            self._folder = tempfile.TemporaryDirectory(prefix="testbed-captures-", ignore_cleanup_errors=True)
-        return Path(self._folder.name) / f"{link}.{node}.pcapng"
+            self._folder = Scratch("captures")
+            weakref.finalize(self, self._folder.close)
+        return self._folder.path / f"{link}.{node}.pcapng"
 
     def drops(self, count: int) -> None:
         """Forget it."""
 
     def kernel_log(self, text: str, taint: int) -> None:
         """Forget it."""
-
-    def close(self) -> None:
-        """Remove the captures."""
-        if self._folder is not None:
-            self._folder.cleanup()
-            self._folder = None

@@ -11,21 +11,26 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import Literal
 
 from testbed.paths import runtime_dir
 
-_NAME = re.compile(r"net-(\d+)-(\d+)-\d+")
+_NAME = re.compile(r"(?:net|captures)-(\d+)-(\d+)-\d+")
 _SLOTS_PER_CPU = 64
 _numbers = itertools.count(1)
 
 
 class Scratch:
-    """A private folder whose name says which process owns it: ``net-PID-STARTTIME-N``; :meth:`close` removes it."""
+    """A private folder whose name says which process owns it: ``WORD-PID-STARTTIME-N``; :meth:`close` removes it.
 
-    def __init__(self) -> None:
+    Args:
+        word: What it is for: ``net`` or ``captures``.
+    """
+
+    def __init__(self, word: Literal["net", "captures"] = "net") -> None:
         remove_stale()
         self._owner = os.getpid()
-        self.path = runtime_dir() / f"net-{self._owner}-{_start_time(self._owner)}-{next(_numbers)}"
+        self.path = runtime_dir() / f"{word}-{self._owner}-{_start_time(self._owner)}-{next(_numbers)}"
         self.path.mkdir(mode=0o700)
 
     def close(self) -> None:

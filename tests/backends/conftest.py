@@ -23,6 +23,7 @@ Up = Callable[..., "Network"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "netns: needs namespaces of the host kernel")
+    config.addinivalue_line("markers", "needs(*names): what the kernel must be able to do")
     config.addinivalue_line("markers", "guest: needs a built guest kernel")
 
 
@@ -31,9 +32,12 @@ def up(request: pytest.FixtureRequest) -> Iterator[Up]:
     """Give a function that brings a scenario (or a topology) up on the backend of the test's marker."""
     found = backend("timetravel" if request.node.get_closest_marker("guest") else "netns")
     try:
-        found.capabilities()
+        capabilities = found.capabilities()
     except CapabilityError as error:
         pytest.skip(str(error))
+    needs = request.node.get_closest_marker("needs")
+    if needs is not None and not capabilities.issuperset(needs.args):
+        pytest.skip(f"the kernel behind {found.name} lacks {', '.join(sorted({*needs.args} - capabilities))}")
     with ExitStack() as stack:
 
         def bring_up(what: str | Topology = "pair", *, seed: int = 1, **given: Any) -> Network:

@@ -209,6 +209,7 @@ def test_cut_loses_the_carrier_and_restore_brings_it_back(up: Up) -> None:
     assert h1.run(["ping", "-c1", "-W5", network["h2"].address()]).returncode == 0
 
 
+@pytest.mark.needs("netem")
 def test_link_set_changes_the_delay(up: Up) -> None:
     network = up("pair", delay_ms=1)
     network.link("h1-h2").set(delay_ms=50)
@@ -218,6 +219,7 @@ def test_link_set_changes_the_delay(up: Up) -> None:
     assert 0.1 <= done.duration_s < 1
 
 
+@pytest.mark.needs("netem")
 def test_link_loses_all_in_one_direction(up: Up) -> None:
     network = up("pair")
     network.link("h1-h2").set(toward="h2", loss_ratio=1.0)
@@ -247,6 +249,7 @@ def test_inject_frame_is_answered(up: Up) -> None:
         assert asked.time == pytest.approx(at, abs=1e-5)
 
 
+@pytest.mark.needs("netem")
 def test_inject_from_a_node_passes_the_impairments(up: Up) -> None:
     network = up("pair", delay_ms=20)
     frame = Ether(dst="ff:ff:ff:ff:ff:ff", src="02:00:00:00:aa:aa", type=0x88B5) / b"marker-of-this-test"
