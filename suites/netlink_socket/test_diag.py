@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST
+from pyroute2.netlink import NLM_F_DUMP, NLM_F_REQUEST
 
 from suites.netlink_socket.messages import Family, both_families
-from suites.netlink_socket.netlink import NETLINK_SOCK_DIAG, Frame, Netlink, NetlinkError, header
+from suites.netlink_socket.netlink import NETLINK_SOCK_DIAG, Frame, Netlink, NetlinkError, header, parse_ack
 from suites.netlink_socket.scenario import three_in_a_row
 
 if TYPE_CHECKING:
@@ -115,14 +115,21 @@ def test_established_connection_has_both_ports(diag: Netlink, middle: Node, left
         opened.close()
 
 
-def test_stale_cookie_is_refused(diag: Netlink, middle: Node) -> None:
-    """A single-socket request with the wrong cookie finds nothing: the cookie tells a socket from its successor."""
+def test_cookie_tells_a_socket_from_its_successor(diag: Netlink, middle: Node) -> None:
+    """A request for one socket by ports finds it with its cookie, and gives ENOENT with another's."""
     listener = middle.socket(socket.AF_INET, socket.SOCK_STREAM)
     listener.bind(("0.0.0.0", 8080))
     listener.listen(1)
-    body = request(socket.AF_INET, socket.IPPROTO_TCP, states=ALL_STATES, ports=(8080, 0), cookie=b"\x01" * 8)
-    diag.socket.send(header(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST | NLM_F_ACK, body))
-    assert [ack.errno for ack in diag.acks(1)] == [errno.ESTALE]
+    [found] = sockets(diag, socket.AF_INET, socket.IPPROTO_TCP)
+
+    def one(cookie: bytes) -> list[Frame]:
+        body = request(socket.AF_INET, socket.IPPROTO_TCP, states=ALL_STATES, ports=(8080, 0), cookie=cookie)
+        diag.socket.send(header(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, body))
+        return diag.receive()
+
+    assert Found.parse(one(found.cookie)[0]) == found
+    [refusal] = one(bytes(reversed(found.cookie)))
+    assert parse_ack(refusal).errno == errno.ENOENT
     listener.close()
 
 
