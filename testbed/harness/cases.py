@@ -41,7 +41,7 @@ class Case:
 
     def __init__(self, item: pytest.Item, *, backend: Backend, settings: Settings, run: RunFolder) -> None:
         self.item = item
-        self.id: CaseId = case_id(item.path, item.nodeid)
+        self.id: CaseId = case_id(item.path, _plain_nodeid(item))
         self.backend = backend
         self.settings = settings
         self.run = run
@@ -75,7 +75,9 @@ class Case:
         self.item.stash[KEY] = execution
         try:
             reports = runtestprotocol(self.item, log=False, nextitem=nextitem)
-        except BaseException:
+        except BaseException:  # Ctrl-C: end the network now, whatever it says to that, and keep what there is
+            state = self.item.session._setupstate  # noqa: SLF001 (pytest would do the same at its end, but fail there)
+            pytest.CallInfo.from_call(lambda: state.teardown_exact(None), when="teardown", reraise=KeyboardInterrupt)
             execution.interrupted()
             raise
         execution.finish(reports)
@@ -219,3 +221,10 @@ class Case:
         words += ["--libos", settings.libos] if settings.libos != "linux" else []
         words += ["--no-captures"] if not settings.capture else []
         return shlex.join(words)
+
+
+def _plain_nodeid(item: pytest.Item) -> str:
+    """Give the node id without the group that ``xdist --dist loadgroup`` appends: a seed must not depend on it."""
+    marker = item.get_closest_marker("xdist_group")
+    group = None if marker is None else (marker.args[0] if marker.args else marker.kwargs.get("name"))
+    return item.nodeid if group is None else item.nodeid.removesuffix(f"@{group}")

@@ -259,6 +259,8 @@ def skip_lines(cases: Iterable[CaseRecord]) -> list[str]:
 def _word(verdict: Verdict, *, some_passed: bool) -> str:
     if is_bad(verdict):
         return "FAIL"
+    if verdict is Verdict.NOT_RUN:
+        return "STOP"
     return "PASS" if some_passed else "SKIP"
 
 

@@ -10,7 +10,7 @@ import struct
 import time
 from typing import TYPE_CHECKING, Any
 
-from testbed.errors import DeadlineError, GuestCrashed
+from testbed.errors import DeadlineError, GuestCrashed, InternalError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -101,6 +101,7 @@ class FakeNetwork:
         self.now_ns = 0
         self.nodes = {name: FakeNode(self, name) for name in ("h1", "h2")}
         self.processes = 0
+        self.interrupted = False
         recorder.capture("h1-h2", "h1", HEADER)
 
     def __getitem__(self, name: str) -> FakeNode:
@@ -125,7 +126,9 @@ class FakeNetwork:
         self.recorder.capture("h1-h2", "h1", frame(self.now_ns, payload[:64]))
 
     def down(self) -> None:
-        """Take it down."""
+        """Take it down; one that was interrupted complains, as a real one does."""
+        if self.interrupted:
+            raise InternalError("a request was interrupted and did not end; the network cannot go on")
         self.command("down", {})
 
 

@@ -128,6 +128,7 @@ def test_ctrl_c_keeps_what_was_done(inner: Inner, workers: list[str]) -> None:
             network["h1"].run(["echo", "y"])
             with open(request.config.rootpath / "waiting", "w") as fifo:
                 fifo.write("x")
+            network.interrupted = True
             threading.Event().wait()
 
         def test_c_never(network):
