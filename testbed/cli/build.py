@@ -7,7 +7,6 @@ from typing import Annotated
 
 import typer
 
-from testbed.cli.names import known
 from testbed.cli.output import line, note
 from testbed.cli.progress import progress
 
@@ -33,11 +32,10 @@ def build(
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Compiler jobs; default: all CPUs.")] = None,
 ) -> None:
     """Build library OSes into the artifact store; what is there already is not built again. Prints the folders."""
-    from testbed.cli import lists
+    from testbed.libos.flavor import flavor
 
-    valid = [row["name"] for row in lists.flavors()]
-    for name in flavors or ["linux"]:
-        known("flavor", name, valid)
+    for name in flavors or ():
+        flavor(name)  # the only one so far is linux
     line(str(linux(source=source, fragments=config or (), patches=patch or (), jobs=jobs)))
 
 
@@ -53,7 +51,10 @@ def linux(
     Returns:
         The artifact's folder.
     """
-    from testbed.libos.linux.builder import build_linux
+    from testbed.libos.linux import BuildProgress, build_linux
+
+    def show(state: BuildProgress) -> None:
+        report(state.stage, state.done, state.total or 0)
 
     with progress("linux") as report:
         found = build_linux(
@@ -61,7 +62,7 @@ def linux(
             fragments=fragments,
             patches=patches,
             jobs=jobs or os.cpu_count() or 1,
-            progress=report,
+            progress=show,
         )
     note(f"linux: {'built' if found.fresh else 'in the store already'}")
     return found.path

@@ -89,9 +89,10 @@ def cases() -> Rows:
     from testbed.harness.plan import suites as suite_folders
 
     folders = suite_folders()
+    # From the root folder, so that a node id has the whole path, wherever a suite lies.
     argv = [sys.executable, "-m", "pytest", "--collect-only", "-q", "-p", "no:cacheprovider", "-p", "no:xdist"]
     done = subprocess.run(
-        [*argv, *map(str, folders.values())],
+        [*argv, "--rootdir=/", "--import-mode=importlib", *map(str, folders.values())],
         capture_output=True,
         text=True,
         check=False,
@@ -100,12 +101,12 @@ def cases() -> Rows:
     )
     if done.returncode:
         raise TestbedError(f"pytest could not collect the suites:\n{done.stdout}{done.stderr}")
-    ids = [text for text in done.stdout.splitlines() if "::" in text]
     rows = []
-    for nodeid in ids:
-        file, _, test = nodeid.partition("::")
-        suite = next((name for name, folder in folders.items() if f"/{folder.name}/" in f"/{file}"), "?")
-        rows.append({"suite": suite, "case": f"{Path(file).stem}::{test}", "nodeid": nodeid})
+    for nodeid in (text for text in done.stdout.splitlines() if "::" in text):
+        name, _, test = nodeid.partition("::")
+        file = Path("/", name)
+        suite = next((name for name, folder in folders.items() if file.is_relative_to(folder)), "?")
+        rows.append({"suite": suite, "case": f"{file.stem}::{test}", "nodeid": f"{file}::{test}"})
     return rows
 
 

@@ -54,10 +54,13 @@ def test_dry_run_removes_nothing(testbed: Testbed, runs: Path) -> None:
 def test_artifacts_go_on_request_only(testbed: Testbed, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     (cache / "artifacts" / "linux-x").mkdir(parents=True)
+    (cache / "linux" / "work").mkdir(parents=True)
     (cache / "other").mkdir()
     testbed("make", "clean")
     assert (cache / "artifacts").exists()
     testbed("make", "clean", "--artifacts")
+    assert sorted(path.name for path in cache.iterdir()) == ["linux", "other"]
+    testbed("make", "clean", "--cache")
     assert [path.name for path in cache.iterdir()] == ["other"]
 
 

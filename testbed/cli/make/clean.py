@@ -12,10 +12,16 @@ from testbed.cli.output import line, note
 from testbed.harness.runfolder import LATEST
 from testbed.paths import cache_dir, runs_dir
 
+# What testbed keeps in the cache folder: built things first.
+_CACHE = ("artifacts", "linux", "ccache")
+
 
 def clean(
     *,
     artifacts: Annotated[bool, typer.Option("--artifacts", help="Built kernels, agents and programs too.")] = False,
+    cache: Annotated[
+        bool, typer.Option("--cache", help="Artifacts, unpacked kernels and the compiler's cache.")
+    ] = False,
     every: Annotated[bool, typer.Option("--all", help="Runs that have not ended, too.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only print what would be removed.")] = False,
 ) -> None:
@@ -27,8 +33,9 @@ def clean(
     doomed = [path for path in _runs() if every or _ended(path)]
     latest = runs_dir() / LATEST
     links = [latest] if latest.is_symlink() and latest.resolve() in {path.resolve() for path in doomed} else []
-    if artifacts:
-        doomed += [folder for folder in (cache_dir() / "artifacts",) if folder.is_dir()]
+    if artifacts or cache:
+        names = _CACHE if cache else _CACHE[:1]
+        doomed += [cache_dir() / name for name in names if (cache_dir() / name).is_dir()]
     for path in (*links, *doomed):
         line(str(path))
         if not dry_run:
