@@ -41,7 +41,9 @@ class Agent:
         self._buffer = b""
 
     @classmethod
-    def start(cls, binary: Path, *arguments: str, prefix: Sequence[str] = (), mode: Sequence[str] = ("netns", "--fd", "3")) -> Agent:
+    def start(
+        cls, binary: Path, *arguments: str, prefix: Sequence[str] = (), mode: Sequence[str] = ("netns", "--fd", "3")
+    ) -> Agent:
         """Start ``agent netns`` with the channel as descriptor 3."""
         ours, theirs = socket.socketpair()
         ours.settimeout(60)
@@ -96,7 +98,9 @@ class Agent:
         self.ask("spawn", **fields)
         return int(fields["id"])
 
-    def run(self, node: str, *argv: str, timeout: int | None = 60 * SECOND, **changes: object) -> tuple[int, bytes, bytes]:
+    def run(
+        self, node: str, *argv: str, timeout: int | None = 60 * SECOND, **changes: object
+    ) -> tuple[int, bytes, bytes]:
         """Run to the end: raw wait status, stdout, stderr."""
         fields = self.start_fields(node, argv, **changes)
         self.ask("run", timeout=timeout, **fields)
@@ -161,10 +165,17 @@ def node(name: str, kind: str = "host", **sysctls: str) -> Message:
     return {"name": name, "kind": kind, "sysctls": sysctls}
 
 
-def pair(a_to_b: Message | None = None, b_to_a: Message | None = None, *, capture: Message | None = None, settle: int = 0) -> Message:
+def pair(
+    a_to_b: Message | None = None, b_to_a: Message | None = None, *, capture: Message | None = None, settle: int = 0
+) -> Message:
     """h1 - h2, addresses 10.0.0.1 and .2, fd00::1 and ::2."""
     ends = [end("h1", "eth0", 0, 0, "10.0.0.1/24", "fd00::1/64"), end("h2", "eth0", 0, 1, "10.0.0.2/24", "fd00::2/64")]
-    link = {"name": "h1-h2", "ends": ends, "shapes": [a_to_b or shape(), b_to_a or shape()], "capture": capture is not None}
+    link = {
+        "name": "h1-h2",
+        "ends": ends,
+        "shapes": [a_to_b or shape(), b_to_a or shape()],
+        "capture": capture is not None,
+    }
     return {
         "nodes": [node("h1"), node("h2")],
         "links": [link],
@@ -184,7 +195,10 @@ def lan(count: int, *, capture: Message | None = None, settle: int = 0) -> Messa
     for i in range(count):
         name = f"h{i + 1}"
         mac = f"02:00:00:00:{i:02x}:00"
-        host = {**end(name, "eth0", 0, 0, f"10.0.{(i + 1) // 250}.{(i + 1) % 250 + 1}/16", f"fd00::{i + 1:x}/64"), "mac": mac}
+        host = {
+            **end(name, "eth0", 0, 0, f"10.0.{(i + 1) // 250}.{(i + 1) % 250 + 1}/16", f"fd00::{i + 1:x}/64"),
+            "mac": mac,
+        }
         port = {**end("s1", f"eth{i}", 0, 1), "mac": mac[:-1] + "1"}
         ends = [host, port]
         links.append({"name": f"{name}-s1", "ends": ends, "shapes": [shape(), shape()], "capture": capture is not None})

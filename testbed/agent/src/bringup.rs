@@ -180,12 +180,6 @@ impl Fabric {
         device(self.first, link, end)
     }
 
-    /// Which end of which link an interface of the fabric is.
-    pub fn end_of(&self, ifindex: u32) -> Option<(usize, usize)> {
-        let place = ifindex.checked_sub(device(self.first, 0, 0))? as usize;
-        (place / 2 < self.links.len()).then_some((place / 2, place % 2))
-    }
-
     /// A link by its number.
     pub fn link(&self, number: usize) -> Result<&Link> {
         let count = self.links.len();

@@ -21,6 +21,7 @@ mod process;
 mod protocol;
 mod readiness;
 mod remote;
+mod ring;
 mod rootfs;
 mod server;
 mod shape;

@@ -195,12 +195,14 @@ impl Server {
         self.null = Some(File::open("/dev/null").context(|| "/dev/null")?);
         if matches!(self.place, Place::Guest) {
             capability::prepare_guest()?;
-            self.log = Some(KernelLog::open()?);
         }
         bringup::quiet_fabric()?;
         let mut route = Netlink::open(libc::NETLINK_ROUTE).context(|| "rtnetlink")?;
         let capabilities = capability::probe(&mut route);
         let has_netem = capabilities.contains(&"netem");
+        if matches!(self.place, Place::Guest) {
+            self.log = Some(KernelLog::open()?);
+        }
         self.base = Some(Base { home: Home::here()?, route, has_netem });
         let (release, machine) = sys::uname().context(|| "uname")?;
         let agent = env!("CARGO_PKG_VERSION");
@@ -649,7 +651,7 @@ impl Server {
         self.sockets = Sockets::default();
         self.report_exits()?;
         self.emit_captures(true)?;
-        let drops = self.capture.as_mut().map_or(0, Capture::drops);
+        let drops = self.capture.as_mut().map_or(Ok(0), Capture::drops)?;
         if drops > 0 {
             self.emit(&Event::Drops { count: drops })?;
         }

@@ -4,6 +4,7 @@
 use std::ffi::{CStr, CString};
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::ptr::NonNull;
 
 /// Turn C's -1 into errno.
 pub fn check(result: libc::c_int) -> io::Result<libc::c_int> {
@@ -413,4 +414,47 @@ pub fn close_from(first: libc::c_uint) -> io::Result<()> {
         return Err(io::Error::last_os_error());
     }
     Ok(())
+}
+
+/// Map a descriptor's memory for reading and writing, shared with the kernel; a fork does not copy it.
+pub fn map_shared(fd: BorrowedFd<'_>, length: usize) -> io::Result<NonNull<u8>> {
+    let protection = libc::PROT_READ | libc::PROT_WRITE;
+    // SAFETY: a new mapping at a place of the kernel's choice harms no other memory.
+    let memory = unsafe {
+        libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0)
+    };
+    if memory == libc::MAP_FAILED {
+        return Err(io::Error::last_os_error());
+    }
+    NonNull::new(memory.cast()).ok_or_else(|| io::Error::from_raw_os_error(libc::ENOMEM))
+}
+
+/// Give back a mapping of `map_shared`, which its owner uses no more.
+pub fn unmap(memory: NonNull<u8>, length: usize) {
+    // SAFETY: called once, by the owner's drop, with the length that was mapped.
+    unsafe { libc::munmap(memory.as_ptr().cast(), length) };
+}
+
+/// Give a socket a classic BPF program in place of the one it has.
+pub fn attach_filter(fd: BorrowedFd<'_>, program: &mut [libc::sock_filter]) -> io::Result<()> {
+    let length = u16::try_from(program.len()).map_err(|_| io::Error::from_raw_os_error(libc::EINVAL))?;
+    let words = libc::sock_fprog { len: length, filter: program.as_mut_ptr() };
+    // SAFETY: the struct points to `length` instructions that live until the call returns.
+    check(unsafe {
+        libc::setsockopt(
+            fd.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_FILTER,
+            std::ptr::from_ref(&words).cast(),
+            std::mem::size_of_val(&words) as libc::socklen_t,
+        )
+    })
+    .map(drop)
+}
+
+/// Wait until a descriptor is readable, for some ms at most.
+pub fn poll_for(fd: BorrowedFd<'_>, ms: u32) -> io::Result<()> {
+    let mut entry = libc::pollfd { fd: fd.as_raw_fd(), events: libc::POLLIN, revents: 0 };
+    // SAFETY: one entry, valid for the call.
+    check(unsafe { libc::poll(&mut entry, 1, ms as libc::c_int) }).map(drop)
 }
