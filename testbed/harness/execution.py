@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,8 +16,6 @@ from testbed.harness.records import ExecutionRecord, Record
 from testbed.verdict import Verdict, worst
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from testbed.backends.base import Backend, BackendOptions
     from testbed.backends.network import Network
     from testbed.harness.identity import CaseId
@@ -86,7 +85,8 @@ class Execution:
             seed=self.seed,
             backend=self.backend.name,
         )
-        self.recorder = DiskRecorder(folder, record, self.run.make_room)
+        before = 0 if self.backend.virtual_time else _host_taint()
+        self.recorder = DiskRecorder(folder, record, self.run.make_room, taint_before=before)
         network = self.backend.up(topology, seed=self.seed, recorder=self.recorder, options=options)
         record.epoch_ns = network.epoch_ns
         return network
@@ -203,6 +203,11 @@ class Execution:
             have = self.backend.capabilities(options)
             for name in (name for name in wanted if name not in have):
                 raise CapabilityError(f"the kernel of backend {self.backend.name!r} has no {name}")
+
+
+def _host_taint() -> int:
+    """Give the taint of the host's kernel, which a backend on it shares with everybody."""
+    return int(Path("/proc/sys/kernel/tainted").read_text())
 
 
 def _memory_mib(item: pytest.Item) -> int | None:

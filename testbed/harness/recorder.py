@@ -78,6 +78,7 @@ class DiskRecorder:
     Args:
         folder: The execution's folder; made here, it must not exist.
         record: Who is recorded; completed and saved by ``finish``.
+        taint_before: The kernel's taint before the execution, where it is not a fresh one.
         make_room: Called once when the disk is full, to free what was kept in reserve.
 
     A disk that is full does not stop a backend in the middle of an answer: the first failure is kept in ``failure``.
@@ -86,11 +87,14 @@ class DiskRecorder:
         RecordingFailed: The folder cannot be made.
     """
 
-    def __init__(self, folder: Path, record: Record, make_room: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self, folder: Path, record: Record, make_room: Callable[[], None] = lambda: None, *, taint_before: int = 0
+    ) -> None:
         self.folder = folder
         self.record = record
         self.failure: RecordingFailed | None = None
         self._make_room = make_room
+        self._taint_before = taint_before
         self._processes: dict[int, _Process] = {}
         self._captures: dict[tuple[str, str], tuple[str, _Stream]] = {}
         self._commands = hashlib.sha256()
@@ -174,7 +178,7 @@ class DiskRecorder:
         if text and not text.endswith("\n"):
             text += "\n"
         self._kernel_log.append(text)
-        self.record.taint |= taint
+        self.record.taint |= taint & ~self._taint_before
         if text:
             self._append(self.folder / "kernel.log", text.encode())
 

@@ -225,3 +225,13 @@ def test_output_of_an_unknown_process_is_our_own_bug(tmp_path: Path) -> None:
     made = DiskRecorder(tmp_path / "1", Record("n", "s", "c", 1, 7, "fake"))
     with pytest.raises(InternalError, match=r"^a backend recorded process 5, which never started$"):
         made.process_output(5, 1, b"x")
+
+
+def test_only_new_taint_counts(tmp_path: Path) -> None:
+    made = DiskRecorder(tmp_path / "1", Record("n", "s", "c", 1, 7, "fake"), taint_before=0x200)
+    made.kernel_log("", 0x200)
+    assert made.complaints() == []
+    made.kernel_log("", 0x280)
+    assert [found.headline for found in made.complaints()] == [
+        "the kernel was tainted: kernel died (oops or BUG) (0x80)"
+    ]

@@ -264,3 +264,52 @@ def test_terminal_works_with_workers(inner: Inner) -> None:
     result.stdout.fnmatch_lines(["FAIL: TestSuite mini-suite*8 cases*1 failed*1 skipped*"])
     assert any(re.fullmatch(r"1 failed, 6 passed, 1 skipped in [\d.]+s", line) for line in result.outlines)
     assert "created: 2/2" not in result.stdout.str()
+
+
+def test_cases_after_the_first_failure_are_not_run(inner: Inner) -> None:
+    inner.suite("""
+        def test_a(network):
+            assert False
+
+        def test_b(network):
+            pass
+    """)
+    assert inner.run("-x").ret == 1
+    assert inner.case("test_b")["verdict"] == "not run"
+
+
+def test_groups_of_xdist_do_not_change_a_seed(inner: Inner) -> None:
+    inner.suite("""
+        import pytest
+
+        @pytest.mark.xdist_group("one")
+        def test_a(network):
+            network["h1"].run(["seed"])
+    """)
+    inner.run()
+    alone = inner.case()["seed"]
+    inner.run_dir = inner.run_dir.with_name("second")
+    inner.run("-n", "2", "--dist", "loadgroup", process=True)
+    assert [case["seed"] for case in inner.document()["cases"] if case["executions"]] == [alone]
+
+
+def test_failure_in_one_execution_only_is_a_failure_with_its_difference(inner: Inner) -> None:
+    inner.suite("""
+        count = []
+
+        def test_flaky(network):
+            count.append(1)
+            out = network["h1"].run(["echo", str(len(count))])
+            assert out == "1"
+    """)
+    assert inner.run().ret == 1
+    case = inner.case()
+    assert case["verdict"] == "failed"
+    assert [execution["verdict"] for execution in case["executions"]] == ["passed", "failed"]
+    assert case["difference"].startswith("first difference: process 000-h1-echo: cmdline differs at byte 5 ")
+
+
+def test_collect_only_makes_no_run(inner: Inner) -> None:
+    inner.suite(SEVERAL)
+    assert inner.run("--collect-only", "--testbed-terminal").ret == 0
+    assert not inner.run_dir.exists()
