@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
 FOLDER = Path(__file__).resolve().parent / "config"
-OPTIONAL = ("debug",)
+OPTIONAL = ("debug", "extra")
 
 _SET = re.compile(r"(CONFIG_\w+)=(\"[^\"]*\"|[^\s#]+)\s*(?:#\s*(.*))?")
 _UNSET = re.compile(r"#\s*(CONFIG_\w+) is not set\s*(?:#\s*(.*))?")

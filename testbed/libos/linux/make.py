@@ -88,7 +88,8 @@ class Make:
         compiler = f"{self.tools.ccache} gcc" if self.tools.ccache else "gcc"
         # LOCALVERSION= keeps the state of a git checkout out of the version string.
         fixed = ["ARCH=um", f"O={self.build.name}", "LOCALVERSION=", f"CC={compiler}", f"HOSTCC={compiler}"]
-        command = ["make", "-C", str(self.tree), *fixed, *targets]
+        # A make whose parent was killed ends too, and takes its compilers along.
+        command = ["setpriv", "--pdeathsig", "TERM", "make", "-C", str(self.tree), *fixed, *targets]
         last: deque[str] = deque(maxlen=_WORDS_LINES)
         errors: deque[str] = deque(maxlen=_WORDS_LINES)
         with self.log.open("a", buffering=1) as log:  # whole lines, for who follows the log

@@ -22,6 +22,7 @@ REQUIRED = {
     "bc": "bc",
     "patch": "patch",
     "tar": "tar",
+    "setpriv": "util-linux",
 }
 _HEADER = ("/usr/include/stdlib.h", "libc6-dev")  # UML links with the host's C library
 
@@ -83,6 +84,7 @@ def environment(tools: Toolchain, tree: Path) -> dict[str, str]:
             "CCACHE_DIR": str(paths.cache_dir() / "ccache"),
             "CCACHE_BASEDIR": str(tree),
             "CCACHE_NOHASHDIR": "1",
+            "CCACHE_DEPEND": "1",  # no preprocessor run before a miss: a quarter of the time of a first build
             "CCACHE_COMPILERCHECK": "content",
             "CCACHE_MAXSIZE": "2G",
         }
