@@ -64,5 +64,6 @@ def linux(
             jobs=jobs or os.cpu_count() or 1,
             progress=show,
         )
-    note(f"linux: {'built' if found.fresh else 'in the store already'}")
+    if found.fresh:
+        note(f"linux: built in {found.manifest['build_s']:.0f} s")
     return found.path

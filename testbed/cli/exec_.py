@@ -1,6 +1,9 @@
 # SPDX-License-Identifier: MIT
 """``testbed exec``: any command in a node of a fresh network, with captures and a Record."""
 
+import os
+import shlex
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.cli import options
+from testbed.cli.make.library import set_up
 from testbed.cli.names import known, parameters
 from testbed.cli.output import note
-from testbed.errors import ConfigError
+from testbed.errors import ConfigError, DeadlineError
 
 if TYPE_CHECKING:
     from testbed.backends.network import Network
@@ -49,6 +53,7 @@ def exec_(
     where = known("node", node or _default_node(topology), [entry.name for entry in topology.nodes])
     how = How(topology=topology, seed=seed, backend=backend, libos=libos, capture=capture, run_dir=run_dir)
     data = _input(input_file)
+    set_up(backend, libos)
     completed, folder = recorded(command, how, lambda network: _drive(network, where, command, data, timeout_s))
     note(f"record: {_short(folder)}")
     code = completed.returncode
@@ -80,11 +85,15 @@ def _drive(network: "Network", node: str, command: list[str], data: bytes, timeo
     """Start the command and wait for it in growing steps of virtual time, so that its output shows as it comes.
 
     Raises:
-        ProcessTimeout: It still ran at the limit.
+        ConfigError: The node has no such program.
+        DeadlineError: It still ran at the limit, and was killed.
     """
     from testbed.backends.process import ProcessTimeout
 
-    process = network[node].spawn(command, input=data)
+    try:
+        process = network[node].spawn(command, input=data)
+    except (FileNotFoundError, PermissionError) as error:
+        raise ConfigError(f"{node} cannot run {command[0]!r}: {os.strerror(error.errno or 0)}") from error
     begin = network.now()
     while True:
         passed = network.now() - begin
@@ -92,11 +101,12 @@ def _drive(network: "Network", node: str, command: list[str], data: bytes, timeo
         try:
             return process.wait(timeout=min(left, max(1.0, passed / 10)))
         except ProcessTimeout:
-            sys.stdout.flush()
             if network.now() - begin >= timeout_s:
-                process.kill(9)
+                process.kill(signal.SIGKILL)
                 process.wait()
-                raise
+                what = f"{shlex.join(command)} still ran after {timeout_s:g} s of the network's time and was killed"
+                raise DeadlineError(what, hint="--timeout SECONDS") from None
+            _ = process.running  # fetches what it wrote since, which is shown as it comes
 
 
 def _short(path: Path) -> str:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
         def __call__(self, step: str, done: int, total: int) -> None:
             """Take the name of the step, and how many units of how many it has done (total 0: unknown)."""
+
+
+_MOMENT_S = 0.5
 
 
 @contextmanager
@@ -50,6 +54,18 @@ def _bar(what: str) -> Iterator[Report]:
             bar.update(task, description=f"{what}: {step}", completed=done, total=total or None, count=count)
 
         yield report
+
+
+@contextmanager
+def waiting(what: str) -> Iterator[None]:
+    """Say what is waited for, but only when it takes longer than a moment."""
+    timer = threading.Timer(_MOMENT_S, note, [f"{what} ..."])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _lines(what: str) -> Report:

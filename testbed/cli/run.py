@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import typer
 
 from testbed.cli import options
+from testbed.cli.make.library import set_up
 
 
 def run(
@@ -19,11 +20,12 @@ def run(
     keep: options.Keep = False,
     run_dir: options.RunDir = None,
 ) -> None:
-    """Run suites with what is built already; without a name, all of them."""
+    """Run suites, test files or single tests; without a name, all suites."""
     from testbed.harness.plan import resolve, run_suites
 
     names, pytest_words = split(what or ())
-    resolve(names)  # refuses an unknown name before anything is said
+    resolve(names)  # refuses an unknown name before anything is built
+    set_up(backend, libos)
     code = run_suites(
         names,
         workers=options.workers(workers),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """``testbed make library`` and ``make testbin``: build what a test run needs."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +9,7 @@ import typer
 
 from testbed.cli.build import linux
 from testbed.cli.output import line
-from testbed.cli.progress import progress
+from testbed.cli.progress import waiting
 
 
 def library(
@@ -24,19 +25,29 @@ def library(
 
 def testbin() -> None:
     """Build the agent and the programs that the suites run in nodes. Prints the folders."""
-    for path in programs():
-        line(str(path))
+    line(str(agent_folder()))
+    line(str(testbin_folder()))
 
 
-def programs() -> list[Path]:
-    """Build the agent and the suites' programs where they are missing, with progress on stderr."""
+def set_up(backend: str, libos: str) -> None:
+    """Build what any network needs and is not there: the kernel (virtual time only) and the agent."""
+    if backend == "timetravel" and libos == "linux" and "TESTBED_LINUX" not in os.environ:
+        linux()
+    if "TESTBED_AGENT" not in os.environ:
+        agent_folder()
+
+
+def agent_folder() -> Path:
+    """Build the agent where it is missing; its artifact's folder."""
     from testbed.agent.build import ensure_agent
+
+    with waiting("agent: compiling"):
+        return ensure_agent().path
+
+
+def testbin_folder() -> Path:
+    """Build the suites' programs where they are missing; their artifact's folder."""
     from testbed.harness.programs import ensure_testbin
 
-    with progress("agent") as report:
-        report("cargo build", 0, 0)
-        agent = ensure_agent()
-    with progress("programs") as report:
-        report("compile", 0, 0)
-        binaries = ensure_testbin()
-    return [Path(agent), Path(binaries)]
+    with waiting("suites' programs: compiling"):
+        return ensure_testbin()

@@ -4,8 +4,7 @@
 import typer
 
 from testbed.cli import options
-from testbed.cli.build import linux
-from testbed.cli.make.library import programs
+from testbed.cli.make.library import set_up, testbin_folder
 
 
 def make_test(
@@ -29,6 +28,7 @@ def make_test(
     names = [*(suites or ()), *(examples or ())]
     resolve(names)  # refuses an unknown name before anything is built
     set_up(backend, libos)
+    testbin_folder()
     code = run_suites(
         names,
         workers=options.workers(workers),
@@ -40,10 +40,3 @@ def make_test(
         run_dir=run_dir,
     )
     raise typer.Exit(int(code))
-
-
-def set_up(backend: str, libos: str) -> None:
-    """Build what a run needs and is not there: the kernel (virtual time only), the agent, the suites' programs."""
-    if backend == "timetravel" and libos == "linux":
-        linux()
-    programs()
