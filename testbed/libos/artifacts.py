@@ -147,6 +147,8 @@ class ArtifactStore:
         return self.root / f"{name}-{key_of(name, inputs)[:KEY_CHARS]}"
 
     def _build(self, name: str, inputs: Mapping[str, Any], key: str, folder: Path, build: Build) -> Artifact:
+        for leftover in self.root.glob(f".{folder.name}.*"):  # of a build that was killed: the lock is ours now
+            shutil.rmtree(leftover, ignore_errors=True)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=self.root))
         temporary.chmod(0o755)
         started = time.monotonic()

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: MIT
+"""Small kernel trees and a cache of their own for the tests of building."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker of tests that compile a kernel."""
+    config.addinivalue_line("markers", "build: compiles a kernel; minutes, or seconds where the cache has its objects")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out the tests that compile, unless they are asked for."""
+    if "build" in str(config.getoption("markexpr")):
+        return
+    for item in items:
+        if item.get_closest_marker("build") is not None:
+            item.add_marker(pytest.mark.skip(reason="compiles a kernel; run with -m build"))
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Give an empty cache folder that testbed uses."""
+    folder = tmp_path / "cache"
+    monkeypatch.setenv("TESTBED_CACHE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def kernel_tree(tmp_path: Path) -> Path:
+    """Make a folder that has a kernel tree's landmarks."""
+    tree = tmp_path / "linux-9.9"
+    for name in ("Kconfig", "arch/um/Makefile", "init/main.c", "net/core/dev.c"):
+        (tree / name).parent.mkdir(parents=True, exist_ok=True)
+        (tree / name).write_text("one\ntwo\nthree\n")
+    (tree / "Makefile").write_text("# top\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\n")
+    return tree
