@@ -114,6 +114,7 @@ class Case:
             left_out=sorted({part for record in records for part in record.left_out}),
             executions=summaries,
             difference=difference,
+            kernel=next((record.kernel for record in records if record.kernel), ""),
             virtual_s=sum(summary.virtual_s for summary in summaries),
             wall_s=sum(summary.wall_s for summary in summaries),
             folder=folder.rpartition("/")[0] if folder is not None else None,
@@ -209,17 +210,13 @@ class Case:
     def replay(self) -> str:
         """Give the command that executes this case again, the same."""
         settings = self.settings
-        words = [
-            "pytest",
-            self.id.nodeid,
-            "--seed",
-            str(settings.seed),
-            "--repeat",
-            str(settings.repeats(self.backend)),
-        ]
+        ours = bool(self.item.config.getoption("--testbed-terminal"))
+        repeat = str(settings.repeats(self.backend))
+        words = ["testbed", "run"] if ours else ["pytest"]
+        words += [self.id.nodeid, "--seed", str(settings.seed), "--repeat", repeat]
         words += ["--backend", settings.backend] if settings.backend != "timetravel" else []
         words += ["--libos", settings.libos] if settings.libos != "linux" else []
-        words += ["--no-captures"] if not settings.capture else []
+        words += [*(["--"] if ours else []), "--no-captures"] if not settings.capture else []
         return shlex.join(words)
 
 

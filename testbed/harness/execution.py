@@ -88,7 +88,7 @@ class Execution:
         before = 0 if self.backend.virtual_time else _host_taint()
         self.recorder = DiskRecorder(folder, record, self.run.make_room, taint_before=before)
         network = self.backend.up(topology, seed=self.seed, recorder=self.recorder, options=options)
-        record.epoch_ns = network.epoch_ns
+        record.epoch_ns, record.kernel = network.epoch_ns, network.release
         return network
 
     def judge(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:

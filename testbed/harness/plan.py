@@ -100,6 +100,8 @@ def run_suites(
     args += ["--run-dir", str(run_dir)] if run_dir is not None else []
     args += ["-n", str(workers)] if workers > 1 else []
     args += ["-p", "no:cacheprovider"]
+    # Our own modules are imported already, as this is not pytest's first line: no warning, no error of strict suites.
+    args += ["-W", "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"]
     code = int(pytest.main([*args, *pytest_args, *paths]))
     sys.stdout.flush()
     return ExitCode(code) if code in set(ExitCode) else code

@@ -80,6 +80,7 @@ class Record:
         digest: SHA-256 over the parts that are not left out; None when nothing was recorded.
         parts: Name of each part to its SHA-256.
         left_out: Parts that the case leaves out of the digest, by name.
+        kernel: Release of the kernel under test; empty where the network did not come up.
         epoch_ns: ns since 1970 of t = 0: what the times in the captures count from.
         end_ns: The network's clock when the network went down, ns.
         wall_s: Wall time of the execution, s.
@@ -102,6 +103,7 @@ class Record:
     digest: str | None = None
     parts: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
+    kernel: str = ""
     epoch_ns: int = 0
     end_ns: int = 0
     wall_s: float = 0.0
@@ -167,6 +169,7 @@ class CaseRecord:
         left_out: Parts that the case leaves out of the digest, by name.
         executions: In order.
         difference: The first difference of two executions, in words; None where they agree.
+        kernel: Release of the kernel under test; empty where no network came up.
         virtual_s, wall_s: Sums over the executions, s.
         folder: Of its Records below the run's folder; None where it has none.
     """
@@ -184,6 +187,7 @@ class CaseRecord:
     virtual_s: float = 0.0
     wall_s: float = 0.0
     folder: str | None = None
+    kernel: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -203,6 +203,7 @@ class RunSession:
         self._saved = time.monotonic()
         self.run.wall_s = round(time.monotonic() - self._started, 3)
         self.run.cases = list(self.cases.values())
+        self.run.environment["kernels"] = sorted({case.kernel for case in self.run.cases if case.kernel})
         self.run.verdict = worst(case.verdict for case in self.run.cases)
         try:
             self.run.save(self.folder.path)

@@ -94,6 +94,7 @@ class FakeNetwork:
     """A network of two nodes and a link."""
 
     epoch_ns = EPOCH_NS
+    release = "6.12.0-fake"
 
     def __init__(self, seed: int, recorder: Recorder) -> None:
         self.seed = seed

@@ -80,6 +80,7 @@ def test_run_and_records_validate_and_read_back(inner: Inner) -> None:
     inner.run("--keep")
     assert problems(inner.document()) == []
     run = load_run(inner.run_dir)
+    assert run.environment["kernels"] == ["6.12.0-fake"]
     assert [case.verdict for case in run.cases if "fails" in case.nodeid] == [Verdict.FAILED]
     assert run.verdict is Verdict.FAILED
     files = sorted(inner.run_dir.glob("cases/*/*/*/record.json"))
@@ -261,6 +262,9 @@ def test_terminal_has_a_line_for_each_suite_and_the_counts_alone(inner: Inner) -
 def test_terminal_works_with_workers(inner: Inner) -> None:
     inner.suite(SEVERAL)
     result = inner.run("--testbed-terminal", "-n", "2", process=True)
+    result.stdout.fnmatch_lines(
+        ["testbed run suites/mini_suite/test_it.py::test_fails --seed 1 --repeat 2 --backend fake"]
+    )
     result.stdout.fnmatch_lines(["FAIL: TestSuite mini-suite*8 cases*1 failed*1 skipped*"])
     assert any(re.fullmatch(r"1 failed, 6 passed, 1 skipped in [\d.]+s", line) for line in result.outlines)
     assert "created: 2/2" not in result.stdout.str()

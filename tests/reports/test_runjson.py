@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 DIGEST = "0" * 64
 ENVIRONMENT = {
     "testbed": "0.1.0", "python": "3.11.2", "pytest": "9.0", "machine": "x86_64", "host_kernel": "6.1",
-    "host_system": "Debian", "cpus": 2, "root": True, "workers": 2, "artifacts": {"linux-1": DIGEST},
+    "host_system": "Debian", "cpus": 2, "root": True, "workers": 2,
+    "kernels": ["6.12"], "artifacts": {"linux-1": DIGEST},
 }  # fmt: skip
 
 
