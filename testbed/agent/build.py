@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Build the agent: one static program, in a folder that is also the root of a guest before the agent has made a better one."""
+"""Build the agent: one static program, in a folder that is also a guest's first root."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def _compiler() -> str:
     if missing:
         raise CapabilityError(
             f"building the agent needs {' and '.join(missing)}, which PATH does not have",
-            hint="install Rust 1.74 or later: apt install cargo (where new enough), or https://rustup.rs",
+            hint="install Rust 1.77 or later: apt install cargo (where new enough), or https://rustup.rs",
         )
     try:
         done = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True, timeout=60)
@@ -83,11 +83,8 @@ def _build(folder: Path, log_kept: Path) -> None:
     log = folder / LOG
     # Absolute paths of this machine must not be in the binary: the same sources give the same bytes everywhere.
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    remaps = [
-        f"--remap-path-prefix={cargo_home}=/cargo",
-        f"--remap-path-prefix={source}=/agent",
-        f"--remap-path-prefix={folder}=/build",
-    ]
+    places = {cargo_home: "/cargo", source: "/agent", folder: "/build"}
+    remaps = [f"--remap-path-prefix={path}={name}" for path, name in places.items()]
     env = {
         **os.environ,
         "CARGO_ENCODED_RUSTFLAGS": "\x1f".join([*_FLAGS, *remaps]),
@@ -107,12 +104,12 @@ def _build(folder: Path, log_kept: Path) -> None:
     with log.open("w") as stream:
         stream.write(" ".join(argv) + "\n")
         stream.flush()
-        code = subprocess.run(
+        done = subprocess.run(
             argv, stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env, check=False
-        ).returncode
-    if code != 0:
+        )
+    if done.returncode != 0:
         last = "\n".join(log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
-        raise BuildError(f"the agent does not build (cargo exit code {code}):\n{last}\nlog: {log_kept}")
+        raise BuildError(f"the agent does not build (cargo exit code {done.returncode}):\n{last}\nlog: {log_kept}")
     rootfs = folder / ROOTFS
     rootfs.mkdir()
     for name in FOLDERS:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A client of the agent's protocol as small as can be: the tests of the agent must not lean on the harness's own client."""
+"""A client of the agent's protocol as small as can be: tests of the agent do not lean on the harness's own client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import struct
 import subprocess
 from typing import TYPE_CHECKING, Any
 
-import msgpack
+import msgpack  # type: ignore[import-untyped]
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,15 +41,12 @@ class Agent:
         self._buffer = b""
 
     @classmethod
-    def start(
-        cls, binary: Path, *arguments: str, prefix: Sequence[str] = (), mode: Sequence[str] = ("netns", "--fd", "3")
-    ) -> Agent:
-        """Start ``agent netns`` with the channel as descriptor 3."""
+    def start(cls, binary: Path, *arguments: str, prefix: Sequence[str] = ()) -> Agent:
+        """Start ``agent netns`` on a channel."""
         ours, theirs = socket.socketpair()
         ours.settimeout(60)
-        argv = [*prefix, str(binary), *mode, *arguments]
-        words = ["sh", "-c", f'exec "$@" 3<&{theirs.fileno()}', "sh", *argv]
-        process = subprocess.Popen(words, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
+        argv = [*prefix, str(binary), "netns", "--fd", str(theirs.fileno()), *arguments]
+        process = subprocess.Popen(argv, pass_fds=[theirs.fileno()], stdin=subprocess.DEVNULL)
         theirs.close()
         return cls(process, ours)
 
@@ -59,6 +56,7 @@ class Agent:
         return self.process.wait(timeout=10)
 
     def send_raw(self, body: bytes) -> None:
+        """Send one frame, whatever is in it."""
         self.sock.sendall(struct.pack("<I", len(body)) + body)
 
     def reply(self) -> Message:
@@ -74,13 +72,16 @@ class Agent:
             return message["ok"]  # type: ignore[no-any-return]
 
     def ask(self, op: str, **fields: object) -> Message:
+        """Send a request and take its reply."""
         self.send_raw(msgpack.packb({"op": op, **fields}))
         return self.reply()
 
     def hello(self, shares: Sequence[str] = ()) -> Message:
+        """Greet."""
         return self.ask("hello", version=1, shares=list(shares))
 
     def start_fields(self, node: str, argv: Sequence[str], **changes: object) -> Message:
+        """Fields of ``spawn`` and ``run``."""
         return {
             "id": next(self.ids),
             "node": node,
@@ -94,6 +95,7 @@ class Agent:
         }
 
     def spawn(self, node: str, *argv: str, **changes: object) -> int:
+        """Start a program; its id."""
         fields = self.start_fields(node, argv, **changes)
         self.ask("spawn", **fields)
         return int(fields["id"])
@@ -113,6 +115,7 @@ class Agent:
         return exits[0]["status"], self.output(number, 1), self.output(number, 2)
 
     def output(self, number: int, stream: int) -> bytes:
+        """What came of one stream so far."""
         own = [e for e in self.events if e["event"] == "output" and e["id"] == number]
         return b"".join(e["data"] for e in own if e["stream"] == stream)
 

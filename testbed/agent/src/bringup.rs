@@ -74,7 +74,9 @@ pub fn quiet_fabric() -> Result<()> {
 
 /// The first free index of a fresh namespace: 2, or more where the kernel puts tunnel devices into each.
 pub fn first_index(route: &mut Netlink) -> Result<u32> {
-    let links = route.dump(RTM_GETLINK, "dump of interfaces", |m| drop(m.raw(&ifinfo(0, 0, 0, 0))))?;
+    let links = route.dump(RTM_GETLINK, "dump of interfaces", |m| {
+        m.raw(&ifinfo(0, 0, 0, 0));
+    })?;
     Ok(links.iter().filter_map(|l| u32_at(&l.payload, 4)).max().unwrap_or(1) + 1)
 }
 
@@ -84,7 +86,9 @@ pub fn await_carriers(route: &mut Netlink) -> Result<()> {
     const IF_OPER_UP: &[u8] = &[6];
     const TRIES: u32 = 1000;
     for _ in 0..TRIES {
-        let links = route.dump(RTM_GETLINK, "dump of interfaces", |m| drop(m.raw(&ifinfo(0, 0, 0, 0))))?;
+        let links = route.dump(RTM_GETLINK, "dump of interfaces", |m| {
+            m.raw(&ifinfo(0, 0, 0, 0));
+        })?;
         let waiting = links.iter().any(|l| {
             let flags = u32_at(&l.payload, 8).unwrap_or(0);
             let state = attributes(l.payload.get(16..).unwrap_or(&[])).find(|(kind, _)| *kind == IFLA_OPERSTATE);
@@ -104,8 +108,9 @@ pub fn bring_up(plan: &Plan, first: u32, home: &Home, route: &mut Netlink, has_n
     let mut fabric = Fabric { first, nodes: Vec::with_capacity(plan.nodes.len()), by_name, links: Vec::new() };
     let qdiscs = plan.links.iter().map(|l| choose(l, has_netem)).collect::<Result<Vec<_>>>()?;
     for node in &plan.nodes {
-        let made = Node::create(&node.name, node.kind)
-            .and_then(|made| base_sysctls(node.kind).and_then(|()| sysctls(&node.name, &node.sysctls, false)).map(|()| made));
+        let made = Node::create(&node.name, node.kind).and_then(|made| {
+            base_sysctls(node.kind).and_then(|()| sysctls(&node.name, &node.sysctls, false)).map(|()| made)
+        });
         match made {
             Ok(made) => fabric.nodes.push(made),
             Err(e) => {
@@ -183,9 +188,7 @@ impl Fabric {
     /// A link by its number.
     pub fn link(&self, number: usize) -> Result<&Link> {
         let count = self.links.len();
-        self.links
-            .get(number)
-            .ok_or_else(|| Error::usage(format!("no link {number}; there are {count}, from 0")))
+        self.links.get(number).ok_or_else(|| Error::usage(format!("no link {number}; there are {count}, from 0")))
     }
 
     /// Change what a link does to frames, or whether it has a carrier.
@@ -255,8 +258,11 @@ fn ifinfo(family: u8, ifindex: u32, flags: u32, change: u32) -> [u8; 16] {
 
 fn parse_mac(text: &str) -> Result<[u8; 6]> {
     let wrong = || Error::usage(format!("'{text}' is no MAC address (six bytes: 02:00:00:00:00:01)"));
-    let bytes: Vec<u8> =
-        text.split(':').map(|p| u8::from_str_radix(p, 16)).collect::<std::result::Result<_, _>>().map_err(|_| wrong())?;
+    let bytes: Vec<u8> = text
+        .split(':')
+        .map(|p| u8::from_str_radix(p, 16))
+        .collect::<std::result::Result<_, _>>()
+        .map_err(|_| wrong())?;
     bytes.try_into().map_err(|_| wrong())
 }
 
@@ -351,7 +357,9 @@ fn redirect(o: &mut Tlv<'_>, to: u32) {
 fn configure(plan: &Plan, fabric: &mut Fabric) -> Result<()> {
     let mut batches: Vec<Batch> = fabric.nodes.iter().map(|_| Batch::new()).collect();
     for (node, batch) in fabric.nodes.iter().zip(&mut batches) {
-        batch.add(RTM_SETLINK, 0, format!("{}: lo up", node.name), |m| drop(m.raw(&ifinfo(0, 1, UP, UP))));
+        batch.add(RTM_SETLINK, 0, format!("{}: lo up", node.name), |m| {
+            m.raw(&ifinfo(0, 1, UP, UP));
+        });
         if node.kind == NodeKind::Switch {
             add_bridge(batch, node);
         }
@@ -398,7 +406,9 @@ fn add_bridge(batch: &mut Batch, node: &Node) {
         m.raw(&ifinfo(0, BRIDGE_INDEX, UP, UP)).string(IFLA_IFNAME, "br0");
         m.nest(IFLA_LINKINFO, |i| {
             i.string(IFLA_INFO_KIND, "bridge");
-            i.nest(IFLA_INFO_DATA, |d| drop(d.put(IFLA_BR_MCAST_SNOOPING, &[0])));
+            i.nest(IFLA_INFO_DATA, |d| {
+                d.put(IFLA_BR_MCAST_SNOOPING, &[0]);
+            });
         });
     });
     for interface in &node.interfaces {
@@ -467,7 +477,8 @@ fn add_route(batch: &mut Batch, node: &Node, route: &PlanRoute) -> Result<()> {
     const RTPROT_STATIC: u8 = 4;
     const RTN_UNICAST: u8 = 1;
     let place = || format!("{}: route to {}", node.name, route.dst);
-    let address = |text: &str| text.parse::<IpAddr>().map_err(|_| Error::usage(format!("{}: '{text}' is no address", place())));
+    let address =
+        |text: &str| text.parse::<IpAddr>().map_err(|_| Error::usage(format!("{}: '{text}' is no address", place())));
     let via = route.via.as_deref().map(address).transpose()?;
     let src = route.src.as_deref().map(address).transpose()?;
     let (dst, length) = match route.dst.as_str() {

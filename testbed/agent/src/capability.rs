@@ -55,7 +55,9 @@ fn try_qdisc(route: &mut Netlink, name: &str) -> bool {
     match route.run(batch) {
         Ok(()) => {
             let mut undo = Batch::new();
-            undo.add(RTM_DELQDISC, 0, "removing a tried qdisc", |m| drop(m.raw(&shape::tcmsg(LOOPBACK, 0, ROOT, 0))));
+            undo.add(RTM_DELQDISC, 0, "removing a tried qdisc", |m| {
+                m.raw(&shape::tcmsg(LOOPBACK, 0, ROOT, 0));
+            });
             // The loopback device of the fabric carries nothing, with or without it.
             let _ = route.run(undo);
             true

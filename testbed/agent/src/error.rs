@@ -39,11 +39,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
     pub fn new(kind: Kind, what: impl Into<String>) -> Self {
-        Error {
-            kind,
-            what: what.into(),
-            errno: None,
-        }
+        Error { kind, what: what.into(), errno: None }
     }
 
     pub fn usage(what: impl Into<String>) -> Self {
@@ -64,11 +60,7 @@ impl Error {
 
     /// A failed system call, from what was being done and the error it gave.
     pub fn os(what: impl fmt::Display, cause: &io::Error) -> Self {
-        Error {
-            kind: Kind::Os,
-            what: format!("{what}: {cause}"),
-            errno: cause.raw_os_error(),
-        }
+        Error { kind: Kind::Os, what: format!("{what}: {cause}"), errno: cause.raw_os_error() }
     }
 
     /// Say where an error happened, in front of what it says.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Frames of a test's own making, put on a link at exact times.
 
+use std::collections::btree_map::Entry;
 use std::collections::BTreeMap;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -64,9 +65,9 @@ impl Injector {
                 let node = fabric.node(&name)?;
                 let interface = node.interfaces.iter().find(|i| (i.link, i.end) == (link, end));
                 ifindex = interface.map(|i| i.ifindex).ok_or_else(|| Error::internal("a link without its node"))?;
-                if !self.nodes.contains_key(&(link, end)) {
+                if let Entry::Vacant(place) = self.nodes.entry((link, end)) {
                     let made = node.in_net(home, packet_socket)?.context(|| format!("a packet socket in {name}"))?;
-                    self.nodes.insert((link, end), made);
+                    place.insert(made);
                 }
             }
             checked.push((at, Waiting { link, end, toward, ifindex, frame }));

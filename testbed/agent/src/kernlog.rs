@@ -17,11 +17,8 @@ pub struct KernelLog {
 impl KernelLog {
     /// Start after what is in the log now.
     pub fn open() -> Result<Self> {
-        let mut device = OpenOptions::new()
-            .read(true)
-            .custom_flags(libc::O_NONBLOCK)
-            .open("/dev/kmsg")
-            .context(|| "/dev/kmsg")?;
+        let mut device =
+            OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open("/dev/kmsg").context(|| "/dev/kmsg")?;
         device.seek(SeekFrom::End(0)).context(|| "/dev/kmsg")?;
         Ok(KernelLog { device })
     }

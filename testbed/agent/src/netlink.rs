@@ -323,7 +323,9 @@ mod tests {
     #[test]
     fn messages_are_numbered_and_sized() {
         let mut batch = Batch::new();
-        batch.add(16, 0, "one", |t| drop(t.raw(&[1; 4])));
+        batch.add(16, 0, "one", |t| {
+            t.raw(&[1; 4]);
+        });
         batch.add(17, NLM_F_CREATE, "two", |_| {});
         batch.number(9);
         batch.want_ack(1);
@@ -338,7 +340,9 @@ mod tests {
     fn an_error_carries_the_step_and_the_kernels_words() {
         let mut payload = (-2_i32).to_ne_bytes().to_vec();
         payload.extend_from_slice(&[0; HEADER]);
-        payload.extend(bytes_of(|t| drop(t.string(1, "no such qdisc").u32(9, 0))));
+        payload.extend(bytes_of(|t| {
+            t.string(1, "no such qdisc").u32(9, 0);
+        }));
         let message = Message { kind: NLMSG_ERROR, flags: NLM_F_CAPPED | NLM_F_ACK_TLVS, seq: 1, payload };
         let error = parse_error(&message, "link 0: netem").unwrap();
         assert_eq!(error.errno, Some(2));

@@ -71,7 +71,9 @@ mod tests {
 
     #[test]
     fn segmentation_and_checksums_go_but_not_scatter_gather() {
-        for name in ["tx-tcp-segmentation", "tx-generic-segmentation", "rx-gro", "tx-checksum-ip-generic", "tx-checksum-sctp"] {
+        for name in
+            ["tx-tcp-segmentation", "tx-generic-segmentation", "rx-gro", "tx-checksum-ip-generic", "tx-checksum-sctp"]
+        {
             assert!(unwanted(name), "{name}");
         }
         for name in ["tx-scatter-gather", "tx-vlan-hw-insert", "rx-checksum", "highdma"] {

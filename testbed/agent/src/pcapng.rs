@@ -87,10 +87,10 @@ mod tests {
         let mut out = Vec::new();
         header(&mut out, "a.b", 0);
         let golden: &[u8] = &[
-            0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff,
-            0xff, 0xff, 28, 0, 0, 0, // section
-            1, 0, 0, 0, 40, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, b'a', b'.', b'b', 0, 9, 0, 1, 0, 9, 0, 0, 0, 0,
-            0, 0, 0, 40, 0, 0, 0, // interface
+            0x0a, 0x0d, 0x0d, 0x0a, 28, 0, 0, 0, 0x4d, 0x3c, 0x2b, 0x1a, 1, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff,
+            0xff, 0xff, 0xff, 28, 0, 0, 0, // section
+            1, 0, 0, 0, 40, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 2, 0, 3, 0, b'a', b'.', b'b', 0, 9, 0, 1, 0, 9, 0, 0, 0,
+            0, 0, 0, 0, 40, 0, 0, 0, // interface
         ];
         assert_eq!(out, golden);
     }
@@ -100,8 +100,8 @@ mod tests {
         let mut out = Vec::new();
         packet(&mut out, 0x0000_0001_0000_0002, 60, &[b"ab", b"cde"], Direction::Outbound);
         let golden: &[u8] = &[
-            6, 0, 0, 0, 52, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 60, 0, 0, 0, b'a', b'b', b'c', b'd',
-            b'e', 0, 0, 0, 2, 0, 4, 0, 2, 0, 0, 0, 0, 0, 0, 0, 52, 0, 0, 0,
+            6, 0, 0, 0, 52, 0, 0, 0, 0, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 5, 0, 0, 0, 60, 0, 0, 0, b'a', b'b', b'c',
+            b'd', b'e', 0, 0, 0, 2, 0, 4, 0, 2, 0, 0, 0, 0, 0, 0, 0, 52, 0, 0, 0,
         ];
         assert_eq!(out, golden);
     }

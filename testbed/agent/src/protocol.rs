@@ -209,7 +209,8 @@ pub enum Request {
     Flush,
 }
 
-const OPS: &str = "hello, up, spawn, run, wait, output, kill, stdin, sleep, read, write, await, socket, bind, connect, \
+const OPS: &str =
+    "hello, up, spawn, run, wait, output, kill, stdin, sleep, read, write, await, socket, bind, connect, \
                    listen, accept, send, recv, setsockopt, getsockopt, getsockname, getpeername, shutdown, close, \
                    inject, link, down, flush";
 
@@ -219,8 +220,8 @@ pub fn decode(frame: &[u8]) -> Result<Request> {
     struct Head {
         op: String,
     }
-    let head: Head =
-        rmp_serde::from_slice(frame).map_err(|e| Error::usage(format!("a request is a map with a string 'op': {e}")))?;
+    let head: Head = rmp_serde::from_slice(frame)
+        .map_err(|e| Error::usage(format!("a request is a map with a string 'op': {e}")))?;
     let op = head.op.as_str();
     Ok(match op {
         "hello" => Request::Hello(body(op, frame)?),
@@ -282,13 +283,7 @@ pub enum Event<'a> {
 #[serde(untagged)]
 pub enum Answer {
     Nothing {},
-    Hello {
-        version: u32,
-        release: String,
-        machine: String,
-        capabilities: Vec<&'static str>,
-        agent: &'static str,
-    },
+    Hello { version: u32, release: String, machine: String, capabilities: Vec<&'static str>, agent: &'static str },
     Pid { pid: i32 },
     Done { done: bool },
     DoneIds { done: Vec<i64> },
@@ -324,14 +319,7 @@ pub fn encode_event(event: &Event<'_>) -> Result<Vec<u8>> {
 pub fn encode_reply(result: &Result<Answer>, now: i64) -> Result<Vec<u8>> {
     let reply = match result {
         Ok(ok) => Reply::Ok { ok, now },
-        Err(e) => Reply::Err {
-            err: Failure {
-                kind: e.kind.word(),
-                what: &e.what,
-                errno: e.errno,
-            },
-            now,
-        },
+        Err(e) => Reply::Err { err: Failure { kind: e.kind.word(), what: &e.what, errno: e.errno }, now },
     };
     rmp_serde::to_vec_named(&reply).map_err(|e| Error::internal(format!("encoding a reply: {e}")))
 }

@@ -103,7 +103,9 @@ fn listens(proto: Proto, port: u16) -> bool {
     };
     tables.iter().any(|table| {
         let text = fs::read_to_string(format!("/proc/thread-self/net/{table}")).unwrap_or_default();
-        text.lines().skip(1).any(|line| if proto == Proto::Sctp { sctp_row(line, port) } else { row(line, proto, port) })
+        text.lines()
+            .skip(1)
+            .any(|line| if proto == Proto::Sctp { sctp_row(line, port) } else { row(line, proto, port) })
     })
 }
 
@@ -202,8 +204,7 @@ pub fn write_file(path: &str, data: &[u8], mode: u32) -> Result<()> {
     if let Some(folder) = Path::new(path).parent() {
         fs::create_dir_all(folder).context(|| folder.display().to_string())?;
     }
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).open(path).context(|| path.to_owned())?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path).context(|| path.to_owned())?;
     file.write_all(data).context(|| path.to_owned())?;
     // Files of the kernel (/proc/sys) have a mode of their own.
     if !path.starts_with("/proc/") && !path.starts_with("/sys/") {

@@ -69,10 +69,7 @@ fn enter_guest(shares: &[String]) -> Result<()> {
 
 /// The shares that would be hidden; the others are visible anyway.
 fn needed(shares: &[String]) -> impl Iterator<Item = &str> {
-    shares
-        .iter()
-        .map(String::as_str)
-        .filter(|share| MASKED.iter().any(|m| Path::new(share).starts_with(m)))
+    shares.iter().map(String::as_str).filter(|share| MASKED.iter().any(|m| Path::new(share).starts_with(m)))
 }
 
 /// Bind a folder, or all below it with MS_REC.

@@ -62,13 +62,6 @@ pub struct Server {
     down: bool,
 }
 
-/// What woke a pause.
-#[derive(Default)]
-struct Woke {
-    extra: bool,
-    channel: bool,
-}
-
 impl Server {
     /// A server on a channel; `shares` are given beside those of `hello`.
     pub fn new(channel: File, place: Place, shares: Vec<String>, broken: Option<Error>) -> Result<Self> {
@@ -117,8 +110,8 @@ impl Server {
     fn idle(&mut self) -> io::Result<()> {
         let wait = matches!(self.place, Place::Netns { .. });
         loop {
-            let woke = self.pause(None, None, wait, wait).map_err(|e| io::Error::other(e.what))?;
-            if !wait || woke.channel {
+            let spoken = self.pause(None, None, wait, wait).map_err(|e| io::Error::other(e.what))?;
+            if !wait || spoken {
                 return Ok(());
             }
         }
@@ -429,14 +422,14 @@ impl Server {
         }
     }
 
-    /// Wait (or only look) for something to happen, and do what has to be done about it.
+    /// Wait (or only look) for something to happen, and do what has to be done about it. True if the host has spoken.
     fn pause(
         &mut self,
         deadline: Option<i64>,
         extra: Option<(RawFd, libc::c_short)>,
         wait: bool,
         channel: bool,
-    ) -> Result<Woke> {
+    ) -> Result<bool> {
         let injection = self.injector.as_ref().and_then(Injector::next);
         let wake = [deadline, injection].into_iter().flatten().min().map(|t| self.clock.monotonic(t));
         if wait && wake != self.armed {
@@ -489,7 +482,7 @@ impl Server {
                 }
             }
         }
-        Ok(Woke { extra: fds[4].revents != 0, channel: fds[3].revents != 0 })
+        Ok(fds[3].revents != 0)
     }
 
     fn inject_due(&mut self) -> Result<()> {
@@ -550,7 +543,8 @@ impl Server {
             Request::Send(s) => {
                 let addr = s.addr.as_ref().map(|a| a.as_slice());
                 let flags = s.flags | libc::MSG_DONTWAIT;
-                let sent = self.retry(s.sock, s.timeout, libc::POLLOUT, "send", |fd| sys::sendto(fd, &s.data, flags, addr))?;
+                let sent =
+                    self.retry(s.sock, s.timeout, libc::POLLOUT, "send", |fd| sys::sendto(fd, &s.data, flags, addr))?;
                 Ok(Answer::Sent { sent })
             }
             Request::Recv(r) => {

@@ -27,12 +27,9 @@ pub enum Qdisc {
 /// # Errors
 /// `usage` for a ratio outside 0..1 or reordering without delay, `capability` where netem is missing.
 pub fn choose(shape: &Shape, has_netem: bool) -> Result<Qdisc> {
-    for (name, ratio) in [
-        ("loss", shape.loss),
-        ("reorder", shape.reorder),
-        ("duplicate", shape.duplicate),
-        ("corrupt", shape.corrupt),
-    ] {
+    for (name, ratio) in
+        [("loss", shape.loss), ("reorder", shape.reorder), ("duplicate", shape.duplicate), ("corrupt", shape.corrupt)]
+    {
         if !(0.0..=1.0).contains(&ratio) {
             return Err(Error::usage(format!("{name} is a ratio of 0 to 1, not {ratio}")));
         }

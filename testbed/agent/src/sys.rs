@@ -200,10 +200,7 @@ pub fn timer_set(timer: BorrowedFd<'_>, at: Option<i64>) -> io::Result<()> {
     let zero = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     let spec = libc::itimerspec {
         it_interval: zero,
-        it_value: libc::timespec {
-            tv_sec: at / 1_000_000_000,
-            tv_nsec: at % 1_000_000_000,
-        },
+        it_value: libc::timespec { tv_sec: at / 1_000_000_000, tv_nsec: at % 1_000_000_000 },
     };
     // SAFETY: spec is valid for the read; the old value is not asked for.
     check(unsafe { libc::timerfd_settime(timer.as_raw_fd(), libc::TFD_TIMER_ABSTIME, &spec, std::ptr::null_mut()) })
@@ -272,12 +269,7 @@ pub fn accept(fd: BorrowedFd<'_>) -> io::Result<(OwnedFd, Vec<u8>)> {
     let mut length = ADDRESS as libc::socklen_t;
     // SAFETY: the kernel writes at most `length` bytes to addr.
     let made = own(unsafe {
-        libc::accept4(
-            fd.as_raw_fd(),
-            addr.as_mut_ptr().cast(),
-            &mut length,
-            libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK,
-        )
+        libc::accept4(fd.as_raw_fd(), addr.as_mut_ptr().cast(), &mut length, libc::SOCK_CLOEXEC | libc::SOCK_NONBLOCK)
     })?;
     addr.truncate(length as usize);
     Ok((made, addr))
@@ -301,10 +293,7 @@ pub fn sendto(fd: BorrowedFd<'_>, data: &[u8], flags: i32, addr: Option<&[u8]>) 
 /// recvmsg(2) without control data: (length, source address, msg_flags).
 pub fn recvmsg(fd: BorrowedFd<'_>, into: &mut [u8], flags: i32) -> io::Result<(usize, Vec<u8>, i32)> {
     let mut addr = vec![0_u8; ADDRESS];
-    let mut part = libc::iovec {
-        iov_base: into.as_mut_ptr().cast(),
-        iov_len: into.len(),
-    };
+    let mut part = libc::iovec { iov_base: into.as_mut_ptr().cast(), iov_len: into.len() };
     // SAFETY: all-zero is a valid msghdr.
     let mut message: libc::msghdr = unsafe { std::mem::zeroed() };
     message.msg_name = addr.as_mut_ptr().cast();
@@ -420,9 +409,7 @@ pub fn close_from(first: libc::c_uint) -> io::Result<()> {
 pub fn map_shared(fd: BorrowedFd<'_>, length: usize) -> io::Result<NonNull<u8>> {
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // SAFETY: a new mapping at a place of the kernel's choice harms no other memory.
-    let memory = unsafe {
-        libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0)
-    };
+    let memory = unsafe { libc::mmap(std::ptr::null_mut(), length, protection, libc::MAP_SHARED, fd.as_raw_fd(), 0) };
     if memory == libc::MAP_FAILED {
         return Err(io::Error::last_os_error());
     }

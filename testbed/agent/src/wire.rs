@@ -18,10 +18,7 @@ pub struct Channel {
 
 impl Channel {
     pub fn new(stream: File) -> Self {
-        Channel {
-            stream,
-            output: Vec::new(),
-        }
+        Channel { stream, output: Vec::new() }
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
