@@ -17,7 +17,7 @@ def meddle(router: Node, *rules: str) -> None:
         rules: Rules of a chain at the forward hook, such as ``reset tcp option mptcp``.
     """
     body = "\n".join(rules)
-    ruleset = f"table inet middlebox {{ chain forward {{ type filter hook forward priority 0;\n{body}\n}} }}\n"
+    ruleset = f"table inet middlebox {{ chain forward {{ type filter hook forward priority 0;\n{body}\n}}\n}}\n"
     router.run(["nft", "-f", "-"], input=ruleset.encode())
 
 

@@ -32,19 +32,18 @@ def test_transfer_survives_an_address_removed_at_20_of_30_seconds(hosts: Hosts) 
     source = hosts.client_address(Path.TWO)
     assert mptcp_wire.payload_of(hosts.at_server(Path.TWO), source, until_s=removed_s) > 0
     assert mptcp_wire.payload_of(hosts.at_server(Path.TWO), source, since_s=removed_s + 1) == 0
-    # Path one carries 5 Mbit/s with headers; the rest of the transfer, ten seconds, fills it.
-    after = mptcp_wire.payload_of(hosts.at_server(Path.ONE), hosts.client_address(Path.ONE), since_s=removed_s + 1)
-    assert after * 8 / 9 > 4_000_000
+    after = mptcp_wire.payload_of(hosts.at_server(Path.ONE), hosts.client_address(Path.ONE), since_s=removed_s)
+    assert after > 10 * 4e6 / 8  # path one carries 5 Mbit/s with headers, and is full now
 
 
 @both_versions
 @pytest.mark.real_time_budget(15)
 def test_address_added_at_run_time_is_used(hosts: Hosts) -> None:
-    """An address that the server announces at 5 s is joined then, and carries data from then on."""
+    """An address that the server announces at 3 s is joined then, and carries data from then on."""
     hosts.limits()
     start_s = hosts.network.now()
-    transfer = hosts.start("--seconds", "10", "--rate", "6e6")
-    hosts.network.sleep_until(start_s + 5.0)
+    transfer = hosts.start("--seconds", "6", "--rate", "6e6")
+    hosts.network.sleep_until(start_s + 3.0)
     added_s = hosts.network.now()
     hosts.announce(Path.TWO)
     sent, _ = transfer.finish()
@@ -62,8 +61,8 @@ def test_client_closes_the_subflows_of_a_removed_endpoint(hosts: Hosts) -> None:
     hosts.limits()
     hosts.endpoint(hosts.client, hosts.client_address(Path.TWO), "subflow")
     start_s = hosts.network.now()
-    transfer = hosts.start("--seconds", "6", "--rate", "4e6")
-    hosts.network.sleep_until(start_s + 3.0)
+    transfer = hosts.start("--seconds", "4", "--rate", "6e6")
+    hosts.network.sleep_until(start_s + 2.0)
     removed_s = hosts.network.now()
     hosts.remove_endpoint(hosts.client, hosts.client_address(Path.TWO))
     sent, _ = transfer.finish()
@@ -81,15 +80,15 @@ def test_transfer_survives_a_cut_of_either_path(hosts: Hosts, path: Path) -> Non
     """A path cut beyond the router, unseen by the client, is given up; what it had under way goes over the other."""
     hosts.join_from_client()
     start_s = hosts.network.now()
-    transfer = hosts.start("--seconds", "8", "--rate", "3e6")
+    transfer = hosts.start("--seconds", "8", "--rate", "2e6")
     hosts.network.sleep_until(start_s + 3.0)
     hosts.network.link(f"{path}-h2").cut()
     cut_s = hosts.network.now()
     sent, _ = transfer.finish()
-    assert sent.bytes >= 8 * 3e6 / 8 * 0.9
+    assert sent.bytes >= 8 * 2e6 / 8 * 0.9
     other = Path.TWO if path is Path.ONE else Path.ONE
     after = mptcp_wire.payload_of(hosts.at_server(other), hosts.client_address(other), since_s=cut_s)
-    assert after > 5 * 3e6 / 8 * 0.8
+    assert after > 5 * 2e6 / 8 * 0.8
 
 
 @pytest.mark.real_time_budget(30)
@@ -97,7 +96,7 @@ def test_path_that_comes_back_is_used_again(hosts: Hosts) -> None:
     """After a cut of 3 s the subflow on the fast path carries data again, without a new MP_JOIN."""
     hosts.join_from_client()
     start_s = hosts.network.now()
-    transfer = hosts.start("--seconds", "15", "--rate", "6e6")
+    transfer = hosts.start("--seconds", "12", "--rate", "6e6")
     for at_s, act in ((3.0, "cut"), (6.0, "restore")):
         hosts.network.sleep_until(start_s + at_s)
         getattr(hosts.network.link("r2-h2"), act)()

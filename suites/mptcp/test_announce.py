@@ -27,11 +27,6 @@ def announcements(found: list[Segment], *, echo: bool) -> list[Segment]:
     ]
 
 
-def hurry(hosts: Hosts) -> None:
-    """Repeat announcements after one second, not two minutes (net.mptcp.add_addr_timeout)."""
-    hosts.server.run(["sysctl", "-w", f"net.mptcp.add_addr_timeout={TIMEOUT_S}"])
-
-
 @both_versions
 def test_announcement_is_authenticated_echoed_and_joined(hosts: Hosts) -> None:
     """ADD_ADDR has the address and the HMAC of the keys, comes back as an echo of the same number, and is joined."""
@@ -58,7 +53,7 @@ def test_announcement_is_authenticated_echoed_and_joined(hosts: Hosts) -> None:
 def test_echoed_announcement_is_not_repeated(hosts: Hosts) -> None:
     """With the echo received, the announcement is sent once, however short the time-out."""
     hosts.limits()
-    hurry(hosts)
+    hosts.repeat_announcements_after(TIMEOUT_S)
     hosts.announce(Path.TWO)
     hosts.send("--seconds", "5", "--rate", "1e6")
     assert len(announcements(hosts.at_client(Path.ONE), echo=False)) == 1
@@ -68,7 +63,7 @@ def test_echoed_announcement_is_not_repeated(hosts: Hosts) -> None:
 def test_announcement_without_echo_is_repeated(hosts: Hosts) -> None:
     """Echoes that are lost make the server repeat its announcement, a time-out apart, and give up after the third."""
     hosts.limits()
-    hurry(hosts)
+    hosts.repeat_announcements_after(TIMEOUT_S)
     hosts.announce(Path.TWO)
     middlebox.drop(hosts.network["r1"], "tcp option mptcp subtype 3 tcp dport 5000")
     hosts.send("--seconds", "8", "--rate", "1e6")
@@ -83,7 +78,7 @@ def test_announcement_without_echo_is_repeated(hosts: Hosts) -> None:
 def test_lost_announcement_is_repeated_and_joined(hosts: Hosts) -> None:
     """An announcement that does not arrive is sent again after the time-out, and joined then."""
     hosts.limits()
-    hurry(hosts)
+    hosts.repeat_announcements_after(TIMEOUT_S)
     hosts.announce(Path.TWO)
     middlebox.drop(hosts.network["r1"], "tcp option mptcp subtype 3 tcp sport 5000", at_most=1)
     sent, _ = hosts.send("--seconds", "4", "--rate", "1e6")

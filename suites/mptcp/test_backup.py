@@ -69,7 +69,7 @@ def test_subflow_becomes_a_backup_at_run_time(hosts: Hosts) -> None:
     address = hosts.client_address(Path.TWO)
     hosts.endpoint(hosts.client, address, "subflow")
     start_s = hosts.network.now()
-    transfer = hosts.start("--seconds", "6", "--rate", "3e6")
+    transfer = hosts.start("--seconds", "6", "--rate", "6e6")
     hosts.network.sleep_until(start_s + 3.0)
     changed_s = hosts.network.now()
     hosts.client.run(["ip", "mptcp", "endpoint", "change", address, "backup"])

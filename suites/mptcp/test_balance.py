@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 pytestmark = needs_mptcp
 
-BYTES = 4 << 20
+BYTES = 8 << 20
 QUEUE_PACKETS = 50  # as there: longer queues inflate the round-trip time
 HEADERS = 10 / 9  # the selftest's allowance for headers
 SLACK_S = 0.45  # and for the joining: 0.4 s of sleeps that we do not have, and 0.05 s

@@ -130,6 +130,10 @@ class Hosts:
         if flags:
             self.endpoint(self.client, self.client_address(Path.TWO), "subflow", *flags)
 
+    def repeat_announcements_after(self, seconds: int) -> None:
+        """Let the server repeat an announcement without echo after some seconds, not after two minutes (sysctl)."""
+        self.server.run(["sysctl", "-w", f"net.mptcp.add_addr_timeout={seconds}"])
+
     def announce(self, path: Path) -> None:
         """Let the server announce its address on a path to its peers."""
         self.endpoint(self.server, self.server_address(path), "signal")
@@ -158,7 +162,8 @@ class Hosts:
             port: Where it listens.
         """
         target = self.server_address(path)
-        listening = self.server.spawn([self.program(self.server, "mptcp-receiver"), *receiver, target, str(port)])
+        everywhere = "0.0.0.0" if self.version == 4 else "::"  # joins come to other addresses than the first subflow
+        listening = self.server.spawn([self.program(self.server, "mptcp-receiver"), *receiver, everywhere, str(port)])
         self.server.wait_listen(port)
         argv = [self.program(self.client, "mptcp-sender"), "--from", self.client_address(path), *options]
         return Transfer(self.client.spawn([*argv, target, str(port)]), listening)
