@@ -46,11 +46,11 @@ def test_capture_times_are_exactly_the_delay_apart(up: Up) -> None:
     )
 
 
-def test_thousand_virtual_hours_take_no_time(up: Up) -> None:
+def test_hundred_virtual_hours_take_no_time(up: Up) -> None:
     network = up("single")
     begin = time.monotonic()
-    network.sleep(3_600_000)
-    assert network.now() >= 3_600_000
+    network.sleep(360_000)
+    assert network.now() >= 360_000
     assert time.monotonic() - begin < 5
 
 
@@ -71,14 +71,30 @@ def test_same_seed_same_bits_and_another_seed_others() -> None:
     assert trace(1, pauses=False) != trace(2, pauses=False)
 
 
+KILL_INIT = r"""
+with open("/proc/1/mem", "r+b", 0) as memory:
+    for line in open("/proc/1/maps"):
+        if " r-xp " in line and "vdso" not in line:
+            begin, end = (int(word, 16) for word in line.split()[0].split("-"))
+            memory.seek(begin)
+            memory.write(b"\x0f\x0b" * ((end - begin) // 2))  # ud2
+"""
+
+
 def test_guest_that_panics_is_crashed_with_its_log(up: Up) -> None:
     network = up("single")
-    with pytest.raises(
-        GuestCrashed, match=r"(?s)^the guest died .*the end of its log:\n.*Kernel panic - not syncing: sysrq"
-    ):
-        network["h1"].run(["sh", "-c", "echo c > /proc/sysrq-trigger"])
+    message = r"(?s)^the guest died .*the end of its log:\n.*Kernel panic - not syncing: Attempted to kill init!"
+    with pytest.raises(GuestCrashed, match=message):
+        network["h1"].run(["python3", "-c", KILL_INIT])
     with pytest.raises(GuestCrashed):
         network["h1"].read("/etc/hostname")
+
+
+def test_guest_that_is_killed_is_crashed(up: Up) -> None:
+    network = up("single")
+    os.kill(network.session.peer.child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    with pytest.raises(GuestCrashed, match=r"^the guest died \(killed by SIGKILL\): "):
+        network["h1"].run(["true"])
 
 
 def test_guest_that_spins_is_stalled_and_names_the_process(up: Up) -> None:
