@@ -40,6 +40,15 @@ _BUILT_NAMES = {
     ".config", ".config.old", ".version", ".missing-syscalls.d", "vmlinux", "linux", "System.map", "Module.symvers",
     "modules.builtin", "modules.builtin.modinfo", "built-in.a", "vmlinux.map", "compile_commands.json",
 }  # fmt: skip
+# Generated sources: make would find them beside the real ones instead of generating them for this configuration.
+_BUILT_FILES = {
+    "arch/um/kernel/config.c", "arch/um/kernel/config.tmp", "arch/um/kernel/capflags.c", "lib/crc32table.h",
+    "lib/crc64table.h", "lib/oid_registry_data.c", "kernel/config_data", "kernel/config_data.gz",
+    "kernel/kheaders_data.tar.xz", "usr/initramfs_data.cpio", "usr/initramfs_inc_data", "scripts/mod/elfconfig.h",
+    "scripts/mod/devicetable-offsets.h",
+    "scripts/kconfig/.conf-cfg", "drivers/tty/vt/consolemap_deftbl.c", "drivers/tty/vt/defkeymap.c",
+    "arch/x86/lib/inat-tables.c",
+}  # fmt: skip
 _BUILT_FOLDERS = {"include/generated", "include/config", ".git", BUILD, "debian/build", "rust/target"}
 
 
@@ -208,7 +217,7 @@ def source_files(folder: Path) -> Iterator[str]:
                     or (below.startswith("arch/") and name.endswith("include/generated"))
                 ):
                     folders.append(name + "/")
-            elif not _is_built(entry.name, folder / name):
+            elif name not in _BUILT_FILES and not _is_built(entry.name, folder / name):
                 yield name
         pending += reversed(folders)
 
