@@ -147,8 +147,7 @@ class ArtifactStore:
         return self.root / f"{name}-{key_of(name, inputs)[:KEY_CHARS]}"
 
     def _build(self, name: str, inputs: Mapping[str, Any], key: str, folder: Path, build: Build) -> Artifact:
-        for leftover in self.root.glob(f".{folder.name}.*"):  # of a build that was killed: the lock is ours now
-            shutil.rmtree(leftover, ignore_errors=True)
+        self._sweep(folder.name)
         temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=self.root))
         temporary.chmod(0o755)
         started = time.monotonic()
@@ -171,6 +170,21 @@ class ArtifactStore:
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
         return Artifact(folder, manifest, fresh=True)
+
+    def _sweep(self, ours: str) -> None:
+        """Remove what killed builds left: temporary folders whose lock nobody holds, or we do."""
+        for leftover in self.root.glob(".*.*"):
+            name = leftover.name.rpartition(".")[0].lstrip(".").removeprefix("damaged-")
+            if name == ours or self._is_free(name):
+                shutil.rmtree(leftover, ignore_errors=True)
+
+    def _is_free(self, name: str) -> bool:
+        try:
+            with (self.root / ".locks" / name).open() as lock:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False  # held, or nothing of this store
+        return True
 
     def _publish(self, temporary: Path, folder: Path) -> None:
         if folder.exists():  # damaged: _load refused it under the lock

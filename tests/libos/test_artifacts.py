@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import multiprocessing
 from pathlib import Path
 
@@ -91,8 +92,18 @@ def test_leftovers_of_a_killed_build_go(tmp_path: Path) -> None:
     key = key_of("thing", {})[:12]
     leftover = tmp_path / f".thing-{key}.dead"
     leftover.mkdir(parents=True)
-    store.get_or_build("thing", {}, _write)
+    older = tmp_path / ".other-0123456789ab.dead"
+    older.mkdir()
+    busy = tmp_path / ".busy-0123456789ab.alive"
+    busy.mkdir()
+    (tmp_path / ".locks").mkdir()
+    (tmp_path / ".locks/other-0123456789ab").touch()
+    with (tmp_path / ".locks/busy-0123456789ab").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        store.get_or_build("thing", {}, _write)
     assert not leftover.exists()
+    assert not older.exists()
+    assert busy.exists()
 
 
 def test_a_name_with_a_slash_is_refused(tmp_path: Path) -> None:
