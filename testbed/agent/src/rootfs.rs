@@ -162,6 +162,7 @@ fn show_other_mounts(table: &str, lower: &str, root: &str) -> Result<()> {
 /// A root of tmpfs with one overlay per top folder: for kernels that refuse an overlay over a root with locked mounts.
 fn compose(lower: &str, stage: &str, extra: &str) -> Result<()> {
     let root = format!("{stage}/root");
+    mount("root", &root, "tmpfs", NONE, "mode=755")?;
     for entry in fs::read_dir(lower).context(|| lower.to_owned())? {
         let entry = entry.context(|| lower.to_owned())?;
         let name = entry.file_name().to_string_lossy().into_owned();
