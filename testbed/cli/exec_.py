@@ -47,12 +47,14 @@ def exec_(
 ) -> None:
     """Run a command in a node of a fresh network: its output, its exit code, and a Record of it all."""
     from testbed.cli.recorded import How, recorded
+    from testbed.harness.runfolder import RunFolder
     from testbed.scenarios.registry import scenario_from_text
 
     topology = scenario_from_text(scenario, parameters(param or ()))
     where = known("node", node or _default_node(topology), [entry.name for entry in topology.nodes])
     how = How(topology=topology, seed=seed, backend=backend, libos=libos, capture=capture, run_dir=run_dir)
     data = _input(input_file)
+    RunFolder.choose(run_dir)  # refuses a folder that is taken before anything is built
     set_up(backend, libos)
     completed, folder = recorded(command, how, lambda network: _drive(network, where, command, data, timeout_s))
     note(f"record: {_short(folder)}")

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""exec: the command's output and exit code are ours, and a Record of it is left."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from testbed import paths
+from testbed.backends.registry import backend
+from testbed.errors import CapabilityError
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import Testbed
+
+    Exec = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def in_netns(testbed: Testbed) -> Exec:
+    """Give ``testbed exec`` on the host's kernel, with the agent of the user's own cache."""
+    try:
+        backend("netns").capabilities()
+    except CapabilityError as error:
+        pytest.skip(f"no backend netns here: {error.message}")
+    cache = {"TESTBED_CACHE": str(paths.cache_dir())}
+    return lambda *words, stdin="": testbed("exec", "--backend", "netns", *words, env=cache, stdin=stdin)
+
+
+def record(runs: Path) -> tuple[Path, dict[str, object]]:
+    """Give the folder and the text of the only record."""
+    (file,) = (path for path in runs.glob("*/cases/exec/*/1/record.json") if "latest" not in path.parts)
+    return file.parent, json.loads(file.read_text())
+
+
+def test_output_exit_code_and_record(in_netns: Exec, tmp_path: Path) -> None:
+    done = in_netns("--", "sh", "-c", "echo to stdout; echo to stderr >&2; exit 3")
+    assert done.returncode == 3
+    assert done.stdout == "to stdout\n"
+    assert done.stderr.splitlines()[0] == "to stderr"
+    folder, found = record(tmp_path / "runs")
+    assert done.stderr.splitlines()[-1] == f"record: {folder.relative_to(tmp_path)}"
+    assert (found["verdict"], found["complete"], found["suite"]) == ("passed", True, "exec")
+    assert (folder / "processes/000-h1-sh/stdout").read_text() == "to stdout\n"
+    run = json.loads((folder.parents[3] / "run.json").read_text())
+    assert (run["state"], run["exit_code"], len(run["cases"])) == ("finished", 0, 1)
+
+
+def test_words_after_the_command_are_its_own(in_netns: Exec) -> None:
+    done = in_netns("echo", "--scenario", "--help", "two words")
+    assert done.stdout == "--scenario --help two words\n"
+
+
+def test_input_reaches_the_command(in_netns: Exec) -> None:
+    assert in_netns("--input", "-", "cat", stdin="from here\n").stdout == "from here\n"
+
+
+def test_a_signal_is_128_and_more(in_netns: Exec) -> None:
+    assert in_netns("--", "sh", "-c", "kill -9 $$").returncode == 137
+
+
+def test_captures_are_kept_per_link_end(in_netns: Exec, tmp_path: Path) -> None:
+    done = in_netns("-S", "pair", "--node", "h2", "--", "ping", "-c1", "10.0.1.1")
+    assert "1 received" in done.stdout
+    folder, _ = record(tmp_path / "runs")
+    assert sorted(path.name for path in (folder / "captures").iterdir()) == ["h1-h2.h1.pcapng", "h1-h2.h2.pcapng"]
+
+
+def test_a_program_that_is_not_there_is_an_error_of_the_user(in_netns: Exec, tmp_path: Path) -> None:
+    done = in_netns("no-such-program")
+    assert done.returncode == 4
+    assert done.stderr == "error: h1 cannot run 'no-such-program': No such file or directory\n"
+    assert record(tmp_path / "runs")[1]["verdict"] == "error"
+
+
+def test_a_limit_of_time_ends_the_command(in_netns: Exec, tmp_path: Path) -> None:
+    done = in_netns("--timeout", "1", "sleep", "1000")
+    assert done.returncode == 6
+    assert "sleep 1000 still ran after 1 s of the network's time and was killed" in done.stderr
+    assert record(tmp_path / "runs")[1]["verdict"] == "timed out"
+
+
+def test_a_run_folder_that_is_not_empty_is_refused_and_untouched(in_netns: Exec, tmp_path: Path) -> None:
+    taken = tmp_path / "taken"
+    taken.mkdir()
+    (taken / "mine").write_text("keep me")
+    done = in_netns("--run-dir", str(taken), "true")
+    assert done.returncode == 4
+    assert [path.name for path in taken.iterdir()] == ["mine"]
