@@ -111,29 +111,29 @@ fn enter_bind(user: bool, shares: &[String]) -> Result<()> {
     mask(&root)?;
     make_dir(&format!("{root}{PRIVATE}/etc"))?;
     bind(&format!("{lower}/etc"), &format!("{root}{PRIVATE}/etc"), libc::MS_REC)?;
-    read_only(&format!("{root}{PRIVATE}/etc"));
+    lock(&format!("{root}{PRIVATE}/etc"))?;
     for (share, folder) in held {
         use std::os::fd::AsRawFd;
         let to = format!("{root}{share}");
         make_dir(&to)?;
         bind(&format!("/proc/self/fd/{}", folder.as_raw_fd()), &to, libc::MS_REC)?;
-        read_only(&to);
+        lock(&to)?;
     }
     sys::switch_root(&root).context(|| "changing to the new root")
 }
 
-/// Make a bind mount read-only, keeping the flags that a user namespace may not drop.
+/// Make a bind mount and all mounts below it read-only; false where the kernel refuses (or is older than 5.12).
 fn read_only(target: &str) -> bool {
-    let kept = [
-        0,
-        libc::MS_NOSUID,
-        libc::MS_NODEV,
-        libc::MS_NOSUID | libc::MS_NODEV,
-        libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC,
-    ];
-    kept.iter().any(|flags| {
-        sys::mount("none", target, "", libc::MS_BIND | libc::MS_REMOUNT | libc::MS_RDONLY | flags, "").is_ok()
-    })
+    sys::read_only_tree(target).is_ok()
+}
+
+/// As `read_only`, and a mount that cannot be made so is taken away again.
+fn lock(target: &str) -> Result<()> {
+    if read_only(target) {
+        return Ok(());
+    }
+    sys::umount_detach(target).context(|| format!("hiding {target}"))?;
+    Err(Error::capability(format!("{target} cannot be made read-only (mount_setattr, Linux 5.12 or later)")))
 }
 
 /// True for places that get something of our own.

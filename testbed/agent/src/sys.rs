@@ -445,3 +445,21 @@ pub fn poll_for(fd: BorrowedFd<'_>, ms: u32) -> io::Result<()> {
     // SAFETY: one entry, valid for the call.
     check(unsafe { libc::poll(&mut entry, 1, ms as libc::c_int) }).map(drop)
 }
+
+/// Make a mount and all below it read-only (mount_setattr(2)).
+pub fn read_only_tree(target: &str) -> io::Result<()> {
+    const AT_RECURSIVE: libc::c_int = 0x8000;
+    const MOUNT_ATTR_RDONLY: u64 = 1;
+    let target = cstring(target)?;
+    // struct mount_attr: attr_set, attr_clr, propagation, userns_fd.
+    let attributes = [MOUNT_ATTR_RDONLY, 0, 0, 0];
+    let size = std::mem::size_of_val(&attributes);
+    // SAFETY: path and attributes live until the call returns; the size is that of the attributes.
+    let result = unsafe {
+        libc::syscall(libc::SYS_mount_setattr, libc::AT_FDCWD, target.as_ptr(), AT_RECURSIVE, attributes.as_ptr(), size)
+    };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    Ok(())
+}
