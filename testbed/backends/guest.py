@@ -124,7 +124,7 @@ class Guest:
         if seen != self._seen or paused or self.child.stopped():
             self._seen, self._moved = seen, now
         elif now - self._moved >= self._stall_s:
-            raise GuestStalled(f"the guest made no progress for {self._stall_s:g} s of wall time: {_where(status)}")
+            raise GuestStalled(f"the guest made no progress for {self._stall_s:g} s of wall time: {_where(status, idle=True)}")
         if self._wall_limit_s is not None and now - self._born >= self._wall_limit_s:
             raise GuestStalled(f"the network has lived for its {self._wall_limit_s:g} s of wall time: {_where(status)}")
         return self._ask_s
@@ -144,11 +144,11 @@ class Guest:
             self._clean_up()
 
 
-def _where(status: Status | None) -> str:
-    """Say what a guest was doing, and when by its network's clock."""
+def _where(status: Status | None, *, idle: bool = False) -> str:
+    """Say what a guest was doing, and when by its network's clock; ``idle`` where it made no system call for long."""
     if status is None:
         return "its kernel had not started yet"
     at_s = (status.virtual_ns - SETTLE_NS) / 1e9
     who = f"{status.comm}[{status.pid}]" if status.pid else "no process"
-    hint = ", which made no system call" if status.state == "user mode" else ""
+    hint = ", which made no system call" if idle and status.state == "user mode" else ""
     return f"{who} was running, in {status.state}{hint}, at {at_s:.6f} s of the network's time"

@@ -7,7 +7,7 @@ import shlex
 from typing import TYPE_CHECKING, Any
 
 from testbed.agent.protocol import FRAME_LIMIT, NetworkTimeout
-from testbed.backends.process import Completed, Process, ProcessTimeout, last_words, nanoseconds
+from testbed.backends.process import Completed, Process, ProcessTimeout, last_words, nanoseconds, shown
 from testbed.backends.sockets import RemoteSocket
 from testbed.errors import ConfigError, TestbedError, near_misses
 
@@ -83,7 +83,7 @@ class Node:
         completed = process.completed()
         if not done:
             raise ProcessTimeout(
-                f"{self.name}: {shlex.join(process.argv)}: killed after {timeout:g} s of the network's time"
+                f"{self.name}: {shown(process.argv)}: killed after {timeout:g} s of the network's time"
                 f"{last_words(completed)}",
                 completed,
             )

@@ -74,7 +74,7 @@ class ProcessFailed(AssertionError):  # noqa: N818  # says what happened
     def __init__(self, completed: Completed) -> None:
         self.completed = completed
         super().__init__(
-            f"{completed.node}: {shlex.join(completed.argv)}: {end_text(completed.returncode)} "
+            f"{completed.node}: {shown(completed.argv)}: {end_text(completed.returncode)} "
             f"after {completed.duration_s:.6g} s{last_words(completed)}"
         )
 
@@ -111,7 +111,7 @@ class Process:
 
     def __repr__(self) -> str:
         state = "running" if self._status is None else end_text(os.waitstatus_to_exitcode(self._status))
-        return f"<Process {self._number} of {self.node}: {shlex.join(self.argv)}: {state}>"
+        return f"<Process {self._number} of {self.node}: {shown(self.argv)}: {state}>"
 
     def take_output(self, stream: int, data: bytes) -> None:
         """Take what the process wrote next."""
@@ -149,7 +149,7 @@ class Process:
         if self._status is None:
             self._session.call("wait", ids=[self._number], all=True, timeout=nanoseconds(timeout))
         if self._status is None:
-            raise ProcessTimeout(f"{self.node}: {shlex.join(self.argv)}: still runs after waiting {timeout:g} s")
+            raise ProcessTimeout(f"{self.node}: {shown(self.argv)}: still runs after waiting {timeout:g} s")
         return self.completed()
 
     def kill(self, signal: int = signals.SIGTERM, *, group: bool = True) -> None:
@@ -168,7 +168,7 @@ class Process:
     def completed(self) -> Completed:
         """Give what is left of a process that has ended."""
         if self._status is None:
-            raise ProcessTimeout(f"{self.node}: {shlex.join(self.argv)}: still runs")
+            raise ProcessTimeout(f"{self.node}: {shown(self.argv)}: still runs")
         return Completed(
             node=self.node,
             argv=self.argv,
@@ -182,6 +182,11 @@ class Process:
     def _refresh(self) -> None:
         if self._status is None:
             self._session.call("output", id=self._number)
+
+
+def shown(argv: Sequence[str]) -> str:
+    """Give a command as one line, for a message."""
+    return shlex.join(argv).replace("\n", "\\n")
 
 
 def end_text(returncode: int) -> str:

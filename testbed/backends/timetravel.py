@@ -126,7 +126,7 @@ def kernel_words(seed: int, memory_mib: int) -> list[str]:
         "con=null",
         "ssl=null",
         "stderr=1",
-        "loglevel=4",
+        "loglevel=5",
         "norandmaps",
         "tb_hostfs_ro",
         f"tb_channel={_CHANNEL_FD}",

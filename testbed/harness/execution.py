@@ -86,7 +86,13 @@ class Execution:
             backend=self.backend.name,
         )
         before = 0 if self.backend.virtual_time else _host_taint()
-        self.recorder = DiskRecorder(folder, record, self.run.make_room, taint_before=before)
+        self.recorder = DiskRecorder(
+            folder,
+            record,
+            self.run.make_room,
+            taint_before=before,
+            output_limit_bytes=options.output_limit_bytes,
+        )
         network = self.backend.up(topology, seed=self.seed, recorder=self.recorder, options=options)
         record.epoch_ns, record.kernel = network.epoch_ns, network.release
         return network

@@ -11,6 +11,7 @@ EXCERPT_LINES = 40
 _LINE = re.compile(r"^(?P<seconds>\d+(?:\.\d+)?) (?P<level>[0-7]) (?P<text>.*)$")
 _END = re.compile(r"---\[ end (trace|Kernel panic)")
 _CUT = "------------[ cut here ]------------"
+_KILLED = "ut of memory: Killed process"
 
 
 class Trouble(enum.StrEnum):
@@ -113,7 +114,11 @@ def complaints(log: str) -> list[Complaint]:
         headline = next(
             (line for line in lines[at:end] if classify(line)), lines[min(at + 1, end - 1)] if cut else lines[at]
         )
-        found.append(Complaint(trouble, headline.strip(), "\n".join(lines[at : min(end, at + EXCERPT_LINES)])))
+        excerpt = lines[at : min(end, at + EXCERPT_LINES)]
+        if _KILLED in lines[end - 1]:  # who was killed says more than who asked for the last page
+            headline = lines[end - 1]
+            excerpt = [*excerpt[: EXCERPT_LINES - 1], headline] if end - at > EXCERPT_LINES else excerpt
+        found.append(Complaint(trouble, headline.strip(), "\n".join(excerpt)))
         at = end
     return found
 

@@ -42,6 +42,7 @@ class _Process:
     cwd: str
     env: str
     start_ns: int
+    output_limit_bytes: int | None = None
     end_ns: int | None = None
     status: int | None = None
     streams: dict[int, _Stream] = field(default_factory=lambda: {1: _Stream(), 2: _Stream()})
@@ -67,6 +68,10 @@ class _Process:
                 f"duration_s: {seconds(self.end_ns - self.start_ns)}",
             ]
             lines.append(f"exit: {code}" if code >= 0 else f"signal: {_signal_name(-code)}")
+        limit = self.output_limit_bytes
+        for number, name in _STREAMS.items():
+            if limit is not None and self.streams[number].bytes >= limit:
+                lines.append(f"{name}: cut off at the limit of {limit} bytes")
         return "\n".join(lines) + "\n"
 
 
@@ -80,6 +85,7 @@ class DiskRecorder:
         record: Who is recorded; completed and saved by ``finish``.
         taint_before: The kernel's taint before the execution, where it is not a fresh one.
         make_room: Called once when the disk is full, to free what was kept in reserve.
+        output_limit_bytes: What a process may write to one stream; None is no limit. One that did so is marked.
 
     A disk that is full does not stop a backend in the middle of an answer: the first failure is kept in ``failure``.
 
@@ -88,13 +94,20 @@ class DiskRecorder:
     """
 
     def __init__(
-        self, folder: Path, record: Record, make_room: Callable[[], None] = lambda: None, *, taint_before: int = 0
+        self,
+        folder: Path,
+        record: Record,
+        make_room: Callable[[], None] = lambda: None,
+        *,
+        taint_before: int = 0,
+        output_limit_bytes: int | None = None,
     ) -> None:
         self.folder = folder
         self.record = record
         self.failure: RecordingFailed | None = None
         self._make_room = make_room
         self._taint_before = taint_before
+        self._output_limit_bytes = output_limit_bytes
         self._processes: dict[int, _Process] = {}
         self._captures: dict[tuple[str, str], tuple[str, _Stream]] = {}
         self._commands = hashlib.sha256()
@@ -135,7 +148,9 @@ class DiskRecorder:
         words = [str(word).replace("\0", "\\0") for word in argv]
         program = words[0].rsplit("/", 1)[-1] if words else ""
         name = f"{len(self._processes):03}-{safe(node)}-{safe(program)[:40]}"
-        started = _Process(f"processes/{name}", node, words, cwd, digest.canonical(env), start_ns)
+        started = _Process(
+            f"processes/{name}", node, words, cwd, digest.canonical(env), start_ns, self._output_limit_bytes
+        )
         self._processes[process] = started
         path = self.folder / started.folder
         self._write(path, lambda: _make_process_folder(path, started))

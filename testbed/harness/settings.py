@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 DEFAULT_REPEAT = 2
 DEFAULT_STALL_S = 30.0
+DEFAULT_WALL_LIMIT_S = 900.0
 DEFAULT_REAL_TIME_S = 60.0
 DEFAULT_LIBOS = "linux"
 
@@ -98,7 +99,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="wall seconds without progress after which a guest is ended",
     )
     group.addoption(
-        "--wall-limit", type=float, metavar="S", help="wall seconds that one network may live (default: no limit)"
+        "--wall-limit",
+        type=float,
+        default=DEFAULT_WALL_LIMIT_S,
+        metavar="S",
+        help="wall seconds that one network may live (default: 900; a fork bomb makes progress, too)",
     )
     group.addoption(
         "--real-time-limit",

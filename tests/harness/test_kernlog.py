@@ -38,7 +38,7 @@ GOLDEN: dict[str, list[tuple[Trouble, str]]] = {
     "oom": [
         (
             Trouble.OUT_OF_MEMORY,
-            "python3 invoked oom-killer: gfp_mask=0x140cca(GFP_HIGHUSER_MOVABLE|__GFP_COMP), order=0, oom_score_adj=0",
+            "Out of memory: Killed process 61 (python3) total-vm:500000kB, anon-rss:480000kB",
         )
     ],
     "leak": [(Trouble.LEAK, "unregister_netdevice: waiting for eth0 to become free. Usage count = 2")],

@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""What a run may leave behind on the host, before and after: processes, namespaces, links, temporary files."""
+
+from __future__ import annotations
+
+import os
+import select
+import tempfile
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+PATIENCE_S = 20.0
+NAMESPACES = ("net", "mnt", "uts", "ipc", "pid", "user")
+
+
+@dataclass(frozen=True)
+class Traces:
+    """What belongs to the runs of one workshop, or (links, named namespaces, temporary files) to the whole host.
+
+    Args:
+        links: Network interfaces of the host's own namespace.
+        named: Named network namespaces (``ip netns``).
+        shared: Files below ``/dev/shm``.
+        temporary: Entries of the folder of temporary files that begin with ``testbed``.
+        mounts: Mount points of the host.
+    """
+
+    links: frozenset[str]
+    named: frozenset[str]
+    shared: frozenset[str]
+    temporary: frozenset[str]
+    mounts: frozenset[str]
+
+
+def traces() -> Traces:
+    """Look at the host now."""
+    temporary = Path(tempfile.gettempdir())
+    return Traces(
+        links=_names(Path("/sys/class/net")),
+        named=_names(Path("/run/netns")),
+        shared=_names(Path("/dev/shm")),
+        temporary=frozenset(name for name in _names(temporary) if name.startswith("testbed")),
+        mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
+    )
+
+
+def scratch(env: dict[str, str]) -> list[str]:
+    """List the folders of live networks in the runtime folder of a workshop."""
+    (folder,) = Path(env["XDG_RUNTIME_DIR"]).glob("testbed-*")
+    return sorted(path.name for path in folder.glob("net-*"))
+
+
+def members(marker: str) -> dict[int, str]:
+    """Find the processes of a workshop: those with ``marker`` in their environment, memory maps or working folder.
+
+    A guest and its stubs have an environment of their own, whose HOME is in the workshop's runtime folder; the
+    processes in a namespace are found by their agent's namespaces.
+
+    Returns:
+        Process id to the begin of its command line. Dead ones whose parent has not asked for them yet do not count.
+    """
+    every = {int(entry.name): entry for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    own = {_namespace(Path("/proc/self"), kind) for kind in NAMESPACES}
+    found: dict[int, str] = {}
+    inside: set[str] = set()
+    for pid, entry in every.items():
+        with suppress(OSError):
+            if pid != os.getpid() and marker.encode() in (entry / "environ").read_bytes():
+                found[pid] = _command(entry)
+                inside |= {_namespace(entry, kind) for kind in ("net", "pid")} - own
+    for pid, entry in every.items():
+        with suppress(OSError):
+            if pid not in found and {_namespace(entry, kind) for kind in ("net", "pid")} & inside:
+                found[pid] = _command(entry)
+    return {pid: command for pid, command in found.items() if _alive(pid)}
+
+
+def await_end(pids: list[int]) -> list[int]:
+    """Wait until these processes have ended; give those that still live after a while."""
+    left = []
+    for pid in pids:
+        try:
+            handle = os.pidfd_open(pid)
+        except ProcessLookupError:
+            continue
+        try:
+            if not select.select([handle], [], [], PATIENCE_S)[0]:
+                left.append(pid)
+        finally:
+            os.close(handle)
+    return left
+
+
+def _names(folder: Path) -> frozenset[str]:
+    return frozenset(path.name for path in folder.iterdir()) if folder.is_dir() else frozenset()
+
+
+def _namespace(process: Path, kind: str) -> str:
+    return os.readlink(process / "ns" / kind)
+
+
+def _command(process: Path) -> str:
+    return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:120]
+
+
+def _alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in {"Z", "X"}
