@@ -193,7 +193,9 @@ def test_an_ordinary_user_gets_the_same(start: StartAgent, tmp_path: Path, binar
 
 
 def test_a_killed_agent_leaves_no_process(network: Agent) -> None:
-    network.spawn("h1", "sleep", "98765.4321")
+    # The mark is $0 of a shell that has said that it runs: a command line is empty for a moment during exec.
+    network.spawn("h1", "sh", "-c", ": >/tmp/ready; read line", "98765.4321", stdin="pipe")
+    network.ask("await", node="h1", what="file", timeout=5 * SECOND, **{**ANY, "path": "/tmp/ready"})
     assert _processes("98765.4321") == 1
     poll = os.pidfd_open(_pid("98765.4321"))
     network.process.kill()
