@@ -71,14 +71,17 @@ def test_unknown_process_is_refused(rtnl: Netlink) -> None:
 def test_device_moves_to_another_node(rtnl: Netlink, middle: Node, left: Node) -> None:
     """IFLA_NET_NS_PID moves a device: its old node is told DELLINK, its new one NEWLINK and has it from then on."""
     resident = left.spawn(["sleep", "1000"])
-    bridge = messages.link(RTM_NEWLINK, IFNAME="d0", LINKINFO={"attrs": [("IFLA_INFO_KIND", "dummy")]})
-    rtnl.request(bridge, NLM_F_CREATE)
+    peer = {"attrs": [("VETH_INFO_PEER", {"attrs": [("IFLA_IFNAME", "v1")]})]}
+    pair = messages.link(
+        RTM_NEWLINK, IFNAME="v0", LINKINFO={"attrs": [("IFLA_INFO_KIND", "veth"), ("IFLA_INFO_DATA", peer)]}
+    )
+    rtnl.request(pair, NLM_F_CREATE)
     with Netlink(middle, groups=[RTNLGRP_LINK]) as here, Netlink(left, groups=[RTNLGRP_LINK]) as there:
-        rtnl.request(messages.link(RTM_NEWLINK, IFNAME="d0", NET_NS_PID=resident.pid))
+        rtnl.request(messages.link(RTM_NEWLINK, IFNAME="v0", NET_NS_PID=resident.pid))
         assert RTM_DELLINK in [frame.type for frame in here.pending()]
         assert RTM_NEWLINK in [frame.type for frame in there.pending()]
-    assert "d0" in left.run(["ip", "-o", "link"]).stdout
+    assert "v0" in left.run(["ip", "-o", "link"]).stdout
     with pytest.raises(NetlinkError) as caught:
-        rtnl.request(messages.link(IFNAME="d0"))
+        rtnl.request(messages.link(IFNAME="v0"))
     assert caught.value.errno == errno.ENODEV
     resident.kill()
