@@ -34,7 +34,7 @@ pub fn enter(origin: Origin, shares: &[String]) -> Result<()> {
     }
     match origin {
         Origin::Hostfs => enter_guest(shares),
-        Origin::Bind { user } => enter_bind(user, shares),
+        Origin::Bind { user } => enter_bind(user, shares).and_then(|()| crate::netns::lock_in()),
     }
 }
 
@@ -107,6 +107,7 @@ fn enter_bind(user: bool, shares: &[String]) -> Result<()> {
     if sys::mount("sys", &format!("{root}/sys"), "sysfs", NONE, "").is_err() {
         bind(&format!("{lower}/sys"), &format!("{root}/sys"), libc::MS_REC)?;
     }
+    guard_switches(&root)?;
     finish_dev(&root)?;
     mask(&root)?;
     make_dir(&format!("{root}{PRIVATE}/etc"))?;
@@ -120,6 +121,21 @@ fn enter_bind(user: bool, shares: &[String]) -> Result<()> {
         lock(&to)?;
     }
     sys::switch_root(&root).context(|| "changing to the new root")
+}
+
+/// The switches of the whole machine, read-only: who is root here has the host's own uid 0 where root started us.
+/// What belongs to a network namespace stays writable.
+fn guard_switches(root: &str) -> Result<()> {
+    for name in ["proc/sys", "proc/sysrq-trigger", "proc/irq", "proc/bus", "proc/fs", "sys"] {
+        let path = format!("{root}/{name}");
+        if Path::new(&path).exists() {
+            bind(&path, &path, libc::MS_REC)?;
+            lock(&path)?;
+        }
+    }
+    let net = format!("{root}/proc/sys/net");
+    bind(&net, &net, NONE)?;
+    mount("none", &net, "", libc::MS_BIND | libc::MS_REMOUNT, "")
 }
 
 /// Make a bind mount and all mounts below it read-only; false where the kernel refuses (or is older than 5.12).
@@ -281,6 +297,8 @@ pub fn enter_node(name: &str, shares: &[String]) -> Result<()> {
         bind(&format!("/proc/self/fd/{}", folder.as_raw_fd()), share, libc::MS_REC)?;
     }
     // A node's own view of /sys/class/net; where it is refused, the shared one stays.
-    let _ = sys::mount("sys", "/sys", "sysfs", NONE, "");
+    if sys::mount("sys", "/sys", "sysfs", NONE, "").is_err() {
+        let _ = sys::mount("sys", "/sys", "sysfs", libc::MS_RDONLY, "");
+    }
     Ok(())
 }

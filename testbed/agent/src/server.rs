@@ -281,6 +281,7 @@ impl Server {
     }
 
     fn run(&mut self, start: &Start) -> Result<Answer> {
+        const GROUP_PATIENCE_NS: i64 = 1_000_000_000;
         let deadline = self.deadline(start.timeout);
         let pid = self.spawn(start)?;
         let id = start.id;
@@ -289,6 +290,10 @@ impl Server {
             let _ = sys::kill(-pid, libc::SIGKILL);
             let _ = sys::kill(pid, libc::SIGKILL);
             self.wait_for(None, None, |server| Ok(server.has_ended(id)))?;
+            // The others of its group die a moment later, and come to us to be reaped; a zombie whose parent lives
+            // outside the group may stay, so not for ever.
+            let patience = self.deadline(Some(GROUP_PATIENCE_NS));
+            self.wait_for(patience, None, |_| Ok(sys::kill(-pid, 0).is_err()))?;
         }
         Ok(Answer::Done { done })
     }
