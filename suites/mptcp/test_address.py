@@ -17,7 +17,7 @@ pytestmark = [two_paths, needs_mptcp]
 @pytest.mark.real_time_budget(35)
 def test_transfer_survives_an_address_removed_at_20_of_30_seconds(hosts: Hosts) -> None:
     """The server takes back its second address at 20 s: REMOVE_ADDR, silence on that path, the first one goes on."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     start_s = hosts.network.now()
     transfer = hosts.start("--seconds", "30", "--rate", "6e6")
     hosts.network.sleep_until(start_s + 20.0)
@@ -78,7 +78,7 @@ def test_client_closes_the_subflows_of_a_removed_endpoint(hosts: Hosts) -> None:
 @pytest.mark.real_time_budget(30)
 def test_transfer_survives_a_cut_of_either_path(hosts: Hosts, path: Path) -> None:
     """A path cut beyond the router, unseen by the client, is given up; what it had under way goes over the other."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     start_s = hosts.network.now()
     transfer = hosts.start("--seconds", "8", "--rate", "2e6")
     hosts.network.sleep_until(start_s + 3.0)
@@ -94,7 +94,7 @@ def test_transfer_survives_a_cut_of_either_path(hosts: Hosts, path: Path) -> Non
 @pytest.mark.real_time_budget(30)
 def test_path_that_comes_back_is_used_again(hosts: Hosts) -> None:
     """After a cut of 3 s the subflow on the fast path carries data again, without a new MP_JOIN."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     start_s = hosts.network.now()
     transfer = hosts.start("--seconds", "12", "--rate", "6e6")
     for at_s, act in ((3.0, "cut"), (6.0, "restore")):

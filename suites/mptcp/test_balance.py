@@ -44,7 +44,7 @@ CASES = {
 )
 def test_transfer_uses_the_sum_of_both_rates(hosts: Hosts, megabits: float) -> None:
     """Sending N bytes takes at most N over both rates, a tenth more for headers, and the start."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     sent, _ = hosts.send("--bytes", str(BYTES))
     assert sent.extra_subflows == 1
     ideal_s = BYTES * 8 / (megabits * 1e6)

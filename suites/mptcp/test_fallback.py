@@ -16,7 +16,7 @@ pytestmark = [two_paths, needs_mptcp, pytest.mark.requires("nftables")]
 @both_versions
 def test_all_options_stripped_is_plain_tcp(hosts: Hosts) -> None:
     """The server never sees MP_CAPABLE: the bytes arrive over plain TCP, and path two is never tried."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     middlebox.strip(hosts.network["r1"])
     sent, received = hosts.send("--bytes", "200000")
     assert (sent.mptcp, received.mptcp) == (False, False)
@@ -31,7 +31,7 @@ def test_all_options_stripped_is_plain_tcp(hosts: Hosts) -> None:
 @pytest.mark.parametrize("direction", ["from-client", "from-server"])
 def test_options_stripped_in_one_direction_of_the_handshake(hosts: Hosts, direction: str) -> None:
     """MP_CAPABLE lost on the way there, or on the way back: either way both sides end in plain TCP with all bytes."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     flags = "syn" if direction == "from-client" else "syn | ack"
     middlebox.strip(hosts.network["r1"], f"tcp flags & (syn | ack) == {flags}")
     sent, received = hosts.send("--bytes", "200000")
@@ -49,7 +49,7 @@ def test_options_stripped_after_the_handshake(hosts: Hosts) -> None:
 @both_versions
 def test_options_stripped_on_the_second_path_leave_the_first(hosts: Hosts) -> None:
     """An MP_JOIN that loses its option is no join: that subflow is reset, the connection stays Multipath TCP."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     middlebox.strip(hosts.network["r2"])
     sent, received = hosts.send("--bytes", "200000")
     assert (sent.mptcp, sent.extra_subflows, received.mptcp) == (True, 0, True)
@@ -59,7 +59,7 @@ def test_options_stripped_on_the_second_path_leave_the_first(hosts: Hosts) -> No
 
 def test_dropped_joins_leave_the_first_path(hosts: Hosts) -> None:
     """A firewall that drops every MP_JOIN costs the second path and nothing else."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     middlebox.drop(hosts.network["r2"], "tcp option mptcp subtype 1")
     sent, received = hosts.send("--bytes", "200000")
     assert (sent.mptcp, received.mptcp) == (True, True)

@@ -51,7 +51,7 @@ def send(hosts: Hosts, losses: tuple[int, int], seconds: int, path: Path, port: 
 def compare(hosts: Hosts, losses: tuple[int, int], seconds: int) -> float:
     """Send over each path alone, then over both, and give the goodput over both in units of the better one's."""
     alone = [send(hosts, losses, seconds, path, port).goodput_bps for port, path in enumerate(Path, start=6000)]
-    hosts.join_from_client()
+    hosts.use_both_paths()
     together = send(hosts, losses, seconds, Path.ONE, PORT)
     assert together.extra_subflows == 1
     return together.goodput_bps / max(alone)

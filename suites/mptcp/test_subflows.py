@@ -23,7 +23,7 @@ KEY_BYTES = 8
 @both_versions
 def test_both_paths_carry_data(hosts: Hosts) -> None:
     """MP_CAPABLE opens path one, MP_JOIN path two, each between its own addresses, and both carry bytes."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     sent, received = hosts.send("--bytes", str(BYTES))
     assert (sent.mptcp, sent.extra_subflows, received.mptcp) == (True, 1, True)
 
@@ -55,7 +55,7 @@ def test_subflow_from_a_client_endpoint(hosts: Hosts) -> None:
 @both_versions
 def test_unmodified_program_under_mptcpize_uses_both_paths(hosts: Hosts) -> None:
     """An iperf3 that knows nothing of MPTCP connects over path one, and gets several times what that can carry."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     hosts.server.spawn(["mptcpize", "run", "iperf3", "-s", "-1", f"-{hosts.version}"])
     hosts.server.wait_listen(5201)
     argv = ["mptcpize", "run", "iperf3", "-c", hosts.server_address(Path.ONE), "-B", hosts.client_address(Path.ONE)]
@@ -86,7 +86,7 @@ def test_subflow_limit_of_zero_forbids_joins(hosts: Hosts) -> None:
 @both_versions
 def test_join_is_authenticated_by_the_keys_of_the_first_subflow(hosts: Hosts) -> None:
     """MP_JOIN has the token of the server's key, and both HMACs are those of the keys and nonces (section 3.2)."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     hosts.send("--bytes", str(BYTES))
     third = next(
         segment
@@ -108,7 +108,7 @@ def test_join_is_authenticated_by_the_keys_of_the_first_subflow(hosts: Hosts) ->
 @both_versions
 def test_data_sequence_mappings_cover_every_byte(hosts: Hosts) -> None:
     """The DSS mappings of both subflows together name each byte of the stream, and leave no hole (section 3.3.1)."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     sent, _ = hosts.send("--bytes", str(BYTES))
     mappings = [
         mapping
@@ -128,7 +128,7 @@ def test_data_sequence_mappings_cover_every_byte(hosts: Hosts) -> None:
 @pytest.mark.parametrize("side", ["client", "server"])
 def test_peer_without_mptcp_is_served_by_tcp(hosts: Hosts, side: str) -> None:
     """Where one side is plain TCP, the other falls back to it at the handshake, and all bytes arrive (section 3.7)."""
-    hosts.join_from_client()
+    hosts.use_both_paths()
     options = ("--bytes", "100000", *(["--tcp"] if side == "client" else []))
     sent, received = hosts.send(*options, receiver=("--tcp",) if side == "server" else ())
     assert (sent.mptcp, received.mptcp) == (False, False)

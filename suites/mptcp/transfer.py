@@ -119,16 +119,10 @@ class Hosts:
             words = ["subflows", str(subflows), "add_addr_accepted", str(accepted)]
             node.run(["ip", "mptcp", "limits", "set", *words])
 
-    def join_from_client(self, *flags: str) -> None:
-        """Let the client open a subflow from its address on path two to the server's address there.
-
-        The server announces that address, and the client's endpoint is fullmesh, so that each path is used
-        between its own two addresses.
-        """
+    def use_both_paths(self) -> None:
+        """Let the server announce its address on path two, so that the client joins it over that path."""
         self.limits()
         self.announce(Path.TWO)
-        if flags:
-            self.endpoint(self.client, self.client_address(Path.TWO), "subflow", *flags)
 
     def repeat_announcements_after(self, seconds: int) -> None:
         """Let the server repeat an announcement without echo after some seconds, not after two minutes (sysctl)."""
@@ -138,9 +132,9 @@ class Hosts:
         """Let the server announce its address on a path to its peers."""
         self.endpoint(self.server, self.server_address(path), "signal")
 
-    def endpoint(self, node: Node, address: str, *flags: str, verb: str = "add") -> None:
+    def endpoint(self, node: Node, address: str, *flags: str) -> None:
         """Tell a node's path manager of an address and what it is for."""
-        node.run(["ip", "mptcp", "endpoint", verb, address, *flags])
+        node.run(["ip", "mptcp", "endpoint", "add", address, *flags])
 
     def endpoint_id(self, node: Node, address: str) -> int:
         """Give the number that a node's path manager uses for an address."""
