@@ -29,6 +29,8 @@ ENVIRONMENT = {
     "TERM": "dumb",
     "PYTHONHASHSEED": "0",
     "PYTHONDONTWRITEBYTECODE": "1",
+    # What every x86-64 has: libm rounds differently with fused multiply-add, and ld.so looks into x86-64-v3 folders.
+    "GLIBC_TUNABLES": "glibc.cpu.hwcaps=-AVX512F,-AVX512VL,-AVX2,-AVX,-FMA,-FMA4",
 }
 """The environment of every process, whatever the host's is; ``env`` of a process is added to it."""
 

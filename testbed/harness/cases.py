@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import random
 import shlex
 import shutil
 from typing import TYPE_CHECKING
@@ -73,6 +74,7 @@ class Case:
         execution = Execution(self.item, self.id, number, backend=self.backend, settings=self.settings, run=self.run)
         self.executions.append(execution)
         self.item.stash[KEY] = execution
+        random.seed(execution.seed)  # what a test, or scapy for it, draws on the host is part of the case
         try:
             reports = runtestprotocol(self.item, log=False, nextitem=nextitem)
         except BaseException:  # Ctrl-C: end the network now, whatever it says to that, and keep what there is

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from testbed.errors import ConfigError
+from testbed.harness.recorder import seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,10 +42,10 @@ class Frame:
 
     def summary(self, epoch_ns: int = 0) -> str:
         """Decode it to one line, with its time after ``epoch_ns`` (ns since 1970)."""
-        from scapy.layers.l2 import Ether  # noqa: PLC0415 (importing scapy takes a third of a second)
+        from scapy.layers import inet, inet6  # noqa: F401, PLC0415 (importing scapy takes a third of a second)
+        from scapy.layers.l2 import Ether  # noqa: PLC0415
 
-        time_ns = self.time_ns - epoch_ns
-        return f"{time_ns // 10**9}.{time_ns % 10**9:09} s {self.length} bytes {Ether(self.data).summary()}"
+        return f"{seconds(self.time_ns - epoch_ns)} s {self.length} bytes {Ether(self.data).summary()}"
 
 
 def frames(path: Path) -> Iterator[Frame]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from testbed.backends.network import Network
 
 SEED = 4711
-LINK: dict[str, object] = {"rate_bps": 20_000_000, "delay_ms": 5, "jitter_ms": 3, "loss_ratio": 0.05}
+LINK: dict[str, object] = {"rate_bps": 4_000_000, "delay_ms": 5, "jitter_ms": 3, "loss_ratio": 0.05}
 
 
 def busy(network: Network) -> None:
@@ -35,7 +35,7 @@ def busy(network: Network) -> None:
     server = h2.spawn(["iperf3", "-s", "-1"])
     h2.wait_listen(5201)
     pings = h1.spawn(["ping", "-i", "0.05", "-c", "10", h2.address(6)])
-    h1.run(["iperf3", "-c", h2.address(), "-n", "200K", "-J"])
+    h1.run(["iperf3", "-c", h2.address(), "-t", "1", "-J"])
     h1.run(["od", "-An", "-tx1", "-N64", "/dev/urandom"])
     pings.wait()
     server.wait()

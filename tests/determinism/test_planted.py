@@ -6,6 +6,7 @@ from __future__ import annotations
 import platform
 import re
 import socket
+import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
@@ -120,6 +121,19 @@ def test_nothing_of_the_host_shows_in_proc(probed: dict[str, str]) -> None:
     leaks = {key: value for key, value in shown.items() if re.search(rf"\b({'|'.join(host)})\b", value)}
     assert not leaks
     assert probed["machine.cpus"] == "1 1 0"
+
+
+def test_libraries_use_what_every_processor_has(tmp_path: Path) -> None:
+    """Fused multiply-add rounds sin() otherwise, and x86-64-v3 folders hold other libraries: not on every machine."""
+    help_of_ld_so = ["/lib64/ld-linux-x86-64.so.2", "--help"]
+    host = subprocess.run(help_of_ld_so, check=True, capture_output=True, text=True).stdout
+    if "x86-64-v3 (supported" not in host:
+        pytest.skip("this processor has no more than every other")
+    shown: list[str] = []
+    execute(tmp_path / "ld", drive=lambda network: shown.append(network["h1"].run(help_of_ld_so).stdout))
+    assert "x86-64-v2 (supported" in shown[0]
+    assert "x86-64-v3 (supported" not in shown[0]
+    assert "x86-64-v4 (supported" not in shown[0]
 
 
 def test_python_with_random_hashes(tmp_path: Path) -> None:

@@ -78,6 +78,21 @@ def test_workers_do_not_change_digests(tmp_path: Path) -> None:
     assert {name: case["digest"] for name, case in workers.cases.items()} == digests
 
 
+def test_what_a_test_draws_on_the_host_comes_from_the_seed(tmp_path: Path) -> None:
+    source = """
+        import random
+
+        def test_draws(network):
+            network["h1"].write("/tmp/chance", random.randbytes(16))
+            network["h1"].run(["cat", "/tmp/chance"])
+            network["h1"].run(["ip", "link", "add", f"d{random.randrange(10**9)}", "type", "dummy"])
+    """
+    one, again, other = (pytest_in(tmp_path, source, "--seed", seed) for seed in ("1", "1", "2"))
+    assert one.code == again.code == other.code == 0, one.text
+    digests = [session.cases["test_draws"]["digest"] for session in (one, again, other)]
+    assert digests[0] == digests[1] != digests[2]
+
+
 def test_a_file_that_changes_on_the_host_is_reported(tmp_path: Path, visible_folder: Path) -> None:
     file = visible_folder / "changes"
     session = pytest_in(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import pty
 import random
+import resource
 import shutil
 import signal
 import subprocess
@@ -189,6 +190,39 @@ def test_another_folder_and_environment(recorded: Path, tmp_path: Path) -> None:
         command, cwd=odd, env=environment(**changes), check=True, timeout=60, umask=0o077, stdin=subprocess.DEVNULL
     )
     assert_same(recorded, tmp_path / "odd")
+
+
+def test_few_open_files_on_the_host(tmp_path: Path, visible_folder: Path) -> None:
+    """The guest's kernel holds a file of the host open for as long as it caches it: a low soft limit must not show."""
+    for number in range(400):
+        (visible_folder / str(number)).write_text("x")
+
+    def drive(network: Network) -> None:
+        assert network["h1"].run(["sh", "-c", f"cd {visible_folder} && cat * | wc -c"]).stdout.strip() == "400"
+
+    execute(tmp_path / "many", drive=drive)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        execute(tmp_path / "few", drive=drive)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert_same(tmp_path / "many", tmp_path / "few")
+
+
+def test_reading_a_file_moves_no_access_time(tmp_path: Path, visible_folder: Path) -> None:
+    file = visible_folder / "old"
+    file.write_text("x")
+    os.utime(file, (1_000_000_000, 1_000_000_001))
+
+    def drive(network: Network) -> None:
+        network["h1"].run(["stat", "-c", "%x %y", str(file)])
+        network["h1"].run(["cat", str(file)])
+
+    for name in ("first", "second"):
+        execute(tmp_path / name, drive=drive)
+    assert_same(tmp_path / "first", tmp_path / "second")
+    assert file.stat().st_atime == 1_000_000_000, "the guest has changed a file's time on the host"
 
 
 def test_with_other_limits(recorded: Path, tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ pub fn launch(cpu: usize, command: &[String]) -> Result<()> {
     sys::die_with_parent(sys::getppid()).context(|| "PR_SET_PDEATHSIG")?;
     sys::no_aslr().context(|| "personality(ADDR_NO_RANDOMIZE)")?;
     sys::pin(cpu).context(|| format!("pinning to CPU {cpu}"))?;
+    sys::raise_open_files().context(|| "RLIMIT_NOFILE")?;
     sys::close_from(5).context(|| "close_range")?;
     let failed = Command::new(program).args(args).exec();
     Err(Error::os(format!("cannot run {program}"), &failed))

@@ -382,6 +382,18 @@ pub fn no_aslr() -> io::Result<()> {
     check(unsafe { libc::personality(ADDR_NO_RANDOMIZE) }).map(drop)
 }
 
+/// Allow as many open files as may be allowed: hostfs keeps one for each file of the host that the guest still caches,
+/// so that a low soft limit (1024 is common) shows up in the guest as EMFILE.
+pub fn raise_open_files() -> io::Result<()> {
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: the pointers are to a valid rlimit.
+    unsafe {
+        check(libc::getrlimit(libc::RLIMIT_NOFILE, &mut limit))?;
+        limit.rlim_cur = limit.rlim_max;
+        check(libc::setrlimit(libc::RLIMIT_NOFILE, &limit)).map(drop)
+    }
+}
+
 /// Run on one CPU only.
 pub fn pin(cpu: usize) -> io::Result<()> {
     if cpu >= libc::CPU_SETSIZE as usize {
