@@ -37,6 +37,13 @@ def _backend(name: str) -> str:
     return known("backend", name, backends())
 
 
+def _libos(name: str) -> str:
+    """Refuse a flavor that does not exist, unless it is the path of an artifact."""
+    from testbed.cli.lists import flavors
+
+    return name if Path(name).exists() else known("flavor", name, [row["name"] for row in flavors()])
+
+
 SuiteNames = Annotated[
     list[str] | None,
     typer.Option("--suite", "-s", help="A TestSuite; repeatable.", autocompletion=_complete_suite),
@@ -58,7 +65,7 @@ Backend = Annotated[
     str,
     typer.Option(help="Where networks are brought up.", autocompletion=_complete_backend, callback=_backend),
 ]
-Libos = Annotated[str, typer.Option(help="The flavor, or the folder of an artifact, under test.")]
+Libos = Annotated[str, typer.Option(help="The flavor, or the folder of an artifact, under test.", callback=_libos)]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the records of all executions, not only of the first.")]
 RunDir = Annotated[
     Path | None,

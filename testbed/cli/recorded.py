@@ -19,7 +19,7 @@ from testbed.harness import verdicts
 from testbed.harness.recorder import DiskRecorder, safe
 from testbed.harness.records import CaseRecord, ExecutionRecord, Record, RunRecord
 from testbed.harness.runfolder import RunFolder
-from testbed.verdict import Verdict, worst
+from testbed.verdict import Verdict, exit_code, worst
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -151,7 +151,8 @@ def _finish(
         ExecutionRecord(1, record.verdict, record.reason, record.digest, virtual_s, record.wall_s, where)
     ]
     case.virtual_s, case.wall_s, case.folder = virtual_s, record.wall_s, str(Path(where).parent)
-    run.cases, run.state = [case], "finished"
-    run.exit_code = int(ExitCode.OK if record.verdict is Verdict.PASSED else ExitCode.FAILED)
+    interrupted = isinstance(sys.exception(), KeyboardInterrupt)  # in a finally: what is on its way out
+    run.cases, run.state = [case], "interrupted" if interrupted else "finished"
+    run.exit_code = int(ExitCode.INTERRUPTED if interrupted else exit_code([record.verdict]))
     run.save(folder.path)
     folder.make_room()

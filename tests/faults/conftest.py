@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Faults and bad input, end to end: the real command, real guests, in a user's folder with a runtime folder of its own."""
+"""Faults and bad input, end to end: the real command and real guests, in a folder with a runtime folder of its own."""
 
 from __future__ import annotations
 
@@ -24,7 +24,9 @@ def make_workshop(folder: Path) -> Workshop:
     """Make a user's folder; its runtime folder has a name that no other process's environment holds."""
     runtime = folder / "runtime"
     runtime.mkdir()
-    return Workshop(folder, {"XDG_RUNTIME_DIR": str(runtime)})
+    temporary = folder / "temporary"
+    temporary.mkdir()
+    return Workshop(folder, {"XDG_RUNTIME_DIR": str(runtime), "TMPDIR": str(temporary)})
 
 
 @pytest.fixture

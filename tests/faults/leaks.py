@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 import select
-import tempfile
+import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,33 +16,41 @@ NAMESPACES = ("net", "mnt", "uts", "ipc", "pid", "user")
 
 @dataclass(frozen=True)
 class Traces:
-    """What belongs to the runs of one workshop, or (links, named namespaces, temporary files) to the whole host.
+    """What belongs to the runs of one workshop, or (links, named namespaces, shared memory) to the whole host.
 
     Args:
         links: Network interfaces of the host's own namespace.
         named: Named network namespaces (``ip netns``).
         shared: Files below ``/dev/shm``.
-        temporary: Entries of the folder of temporary files that begin with ``testbed``.
         mounts: Mount points of the host.
     """
 
     links: frozenset[str]
     named: frozenset[str]
     shared: frozenset[str]
-    temporary: frozenset[str]
     mounts: frozenset[str]
 
 
 def traces() -> Traces:
     """Look at the host now."""
-    temporary = Path(tempfile.gettempdir())
     return Traces(
         links=_names(Path("/sys/class/net")),
         named=_names(Path("/run/netns")),
         shared=_names(Path("/dev/shm")),
-        temporary=frozenset(name for name in _names(temporary) if name.startswith("testbed")),
         mounts=frozenset(line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()),
     )
+
+
+def await_no_more_than(before: Traces) -> dict[str, list[str]]:
+    """Wait until all that is new has gone (others work on this host, too); give by kind what is still there."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        now = traces()
+        new = {kind: sorted(names - getattr(before, kind)) for kind, names in vars(now).items()}
+        left = {kind: names for kind, names in new.items() if names}
+        if not left or time.monotonic() > deadline:
+            return left
+        select.select([], [], [], 0.05)
 
 
 def scratch(env: dict[str, str]) -> list[str]:
@@ -97,7 +105,7 @@ def _names(folder: Path) -> frozenset[str]:
 
 
 def _namespace(process: Path, kind: str) -> str:
-    return os.readlink(process / "ns" / kind)
+    return str((process / "ns" / kind).readlink())
 
 
 def _command(process: Path) -> str:

@@ -10,7 +10,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -30,6 +30,7 @@ class Workshop:
     def __init__(self, folder: Path, env: Mapping[str, str] | None = None) -> None:
         self.folder = folder
         self.run_dir = folder / "run"
+        self.temporary = folder / "temporary"
         self.env = {**os.environ, "COLUMNS": "200", "TESTBED_RUNS": str(folder / "runs"), **(env or {})}
         self.env.pop("PYTEST_XDIST_WORKER", None)
 
@@ -41,12 +42,14 @@ class Workshop:
         path.write_text(textwrap.dedent(text))
         return path
 
-    def testbed(
-        self, *words: str, prefix: Sequence[str] = (), env: Mapping[str, str] | None = None
-    ) -> subprocess.CompletedProcess[str]:
+    def testbed(self, *words: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
         """Run ``testbed WORDS...`` without a terminal, to its end."""
+        return self.command(str(TESTBED), *words, env=env)
+
+    def command(self, *argv: str, env: Mapping[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+        """Run any command in the folder, to its end."""
         return subprocess.run(
-            [*prefix, str(TESTBED), *words],
+            argv,
             cwd=self.folder,
             env={**self.env, **(env or {})},
             stdin=subprocess.DEVNULL,
@@ -76,14 +79,13 @@ class Workshop:
 
     def case(self, name: str, run_dir: Path | None = None) -> dict[str, Any]:
         """Give the only case whose test is called so."""
-        (found,) = [
-            case for case in self.document(run_dir)["cases"] if case["nodeid"].rpartition("::")[2] == f"test_{name}"
-        ]
+        cases: list[dict[str, Any]] = self.document(run_dir)["cases"]
+        (found,) = [case for case in cases if case["nodeid"].rpartition("::")[2] == f"test_{name}"]
         return found
 
     def record(self, name: str, run_dir: Path | None = None) -> Path:
         """Give the folder of the first execution of a case."""
-        return (run_dir or self.run_dir) / self.case(name, run_dir)["folder"] / "1"
+        return (run_dir or self.run_dir) / str(self.case(name, run_dir)["folder"]) / "1"
 
     def without(self, *programs: str) -> str:
         """Make a PATH with the programs of the caller's PATH except these; give its value."""
@@ -98,7 +100,12 @@ class Workshop:
 
 
 class Running:
-    """A command that runs; ended at the end of a ``with``, if nothing else did it."""
+    """A command that runs; ended at the end of a ``with``, if nothing else did it.
+
+    ``waiter`` is the process in which a case waits, once a test has learnt it.
+    """
+
+    waiter = 0
 
     def __init__(self, argv: Sequence[str], folder: Path, env: Mapping[str, str]) -> None:
         self.process = subprocess.Popen(
@@ -113,7 +120,7 @@ class Running:
             start_new_session=True,
         )
 
-    def __enter__(self) -> Running:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
