@@ -6,7 +6,9 @@ All are cases of one suite, with good cases between them: a disaster of one case
 
 from __future__ import annotations
 
+import fcntl
 import json
+import pickle
 import re
 import time
 from dataclasses import dataclass
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
 
     from tests.faults.workshop import Workshop
 
-pytestmark = [pytest.mark.guest, pytest.mark.xdist_group("guest_faults")]
+pytestmark = pytest.mark.guest
 
 # semop(2) with more operations than kvmalloc gives is a WARN_ON_ONCE once the limit kernel.sem allows them
 # (ipc/sem.c do_semtimedop, mm/util.c __kvmalloc_node_noprof of Linux 6.12).
@@ -134,14 +136,24 @@ class Disasters:
 
 
 @pytest.fixture(scope="module")
-def disasters(tmp_path_factory: pytest.TempPathFactory) -> Disasters:
+def disasters(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Disasters:
+    """Run all disasters once, also where several workers of xdist want the outcome: the first runs, the others wait."""
     need("timetravel")
-    workshop = make_workshop(tmp_path_factory.mktemp("disasters"))
-    workshop.suite(SUITE)
-    before = leaks.traces()
-    begin = time.monotonic()
-    done = workshop.run("-n", "2", "--", "--stall", "1", "--wall-limit", "6")
-    return Disasters(workshop, done, time.monotonic() - begin, before)
+    base = tmp_path_factory.getbasetemp()
+    folder = (base if worker_id == "master" else base.parent) / "disasters"
+    with (folder.parent / "disasters.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if folder.exists():
+            return pickle.loads((folder / "outcome").read_bytes())  # type: ignore[no-any-return]
+        folder.mkdir()
+        workshop = make_workshop(folder)
+        workshop.suite(SUITE)
+        before = leaks.traces()
+        begin = time.monotonic()
+        done = workshop.run("-n", "2", "--", "--stall", "1", "--wall-limit", "6")
+        found = Disasters(workshop, done, time.monotonic() - begin, before)
+        (folder / "outcome").write_bytes(pickle.dumps(found))
+    return found
 
 
 def test_the_worst_verdict_decides_the_exit_code(disasters: Disasters) -> None:
