@@ -147,7 +147,11 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
         super().pytest_keyboard_interrupt(excinfo)
 
     def _report_keyboardinterrupt(self) -> None:
-        self.write_line("interrupted; what was done so far is kept")
+        session = self.config.pluginmanager.get_plugin(SESSION)
+        if session is not None and session.interrupted:
+            self.write_line("interrupted; what was done so far is kept")
+        else:  # errors while collecting, or pytest.exit: pytest says which
+            super()._report_keyboardinterrupt()
 
     def short_test_summary(self) -> None:
         """Show skips by reason, then a line for each suite; called last before the counts."""

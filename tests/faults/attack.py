@@ -170,7 +170,7 @@ def devices() -> None:
 
 
 def _device(name: str, kind: int, major: int, minor: int) -> None:
-    path = f"/root/{name}"
+    path = f"/{name}.device"
     os.mknod(path, kind | 0o600, os.makedev(major, minor))
     os.close(os.open(path, os.O_RDWR))
 
