@@ -26,7 +26,7 @@ from testbed.harness.records import Record
 from tests.determinism.reference import assert_same, busy, environment, execute, reference_command
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from testbed.backends.network import Network
 
@@ -129,16 +129,17 @@ def test_requests_that_arrive_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     assert_same(tmp_path / "at-once", tmp_path / "dribbled")
 
 
-def test_a_guest_that_is_stopped_in_mid_run(recorded: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("send", [os.kill, os.killpg], ids=["its kernel", "all its processes"])
+def test_a_guest_that_is_stopped_in_mid_run(recorded: Path, tmp_path: Path, send: Callable[[int, int], None]) -> None:
     stops = 0
     over = threading.Event()
 
     def nag(pid: int) -> None:
         nonlocal stops
         while not over.wait(0.01):
-            os.kill(pid, signal.SIGSTOP)
+            send(pid, signal.SIGSTOP)
             time.sleep(0.02)
-            os.kill(pid, signal.SIGCONT)
+            send(pid, signal.SIGCONT)
             stops += 1
 
     def drive(network: Network) -> None:
