@@ -96,6 +96,19 @@ def test_ctrl_c_keeps_what_was_done_and_ends_all(workshop: Workshop, backend: st
     assert leaks.scratch(workshop.env) == []
 
 
+@pytest.mark.guest
+def test_killed_command_takes_its_workers_and_their_guests_with_it(workshop: Workshop) -> None:
+    need("timetravel")
+    before = leaks.traces()
+    with waiting_run(workshop, "timetravel", "--", "-n", "2") as running:
+        members = leaks.members(str(workshop.folder))
+        assert running.waiter in members, "the worker"
+        running.process.kill()
+        check_gone(workshop, members, before)
+    half = workshop.run_dir / "cases/mini/test_it.test_b_waits/1/processes/000-h1-echo/stdout"
+    assert half.read_text() == "half\n"
+
+
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_killed_command_leaves_nothing_alive_and_its_records(workshop: Workshop, backend: str) -> None:
     need(backend)

@@ -21,6 +21,7 @@ from tests.faults.conftest import make_workshop, need
 
 if TYPE_CHECKING:
     import subprocess
+    from pathlib import Path
 
     from tests.faults.workshop import Workshop
 
@@ -263,3 +264,16 @@ def test_the_host_is_unharmed(disasters: Disasters) -> None:
 
 def test_disasters_are_over_soon(disasters: Disasters) -> None:
     assert disasters.wall_s < 60
+
+
+def test_crash_under_exec_exits_6_with_the_kernel_s_words(tmp_path: Path) -> None:
+    need("timetravel")
+    workshop = make_workshop(tmp_path)
+    taint = "echo 512 > /proc/sys/kernel/tainted; echo said before"
+    done = workshop.testbed("exec", "--run-dir", str(workshop.run_dir), "--", "sh", "-c", taint)
+    assert done.returncode == 6, done.stderr
+    assert done.stdout == "said before\n"
+    assert "error: kernel taint: the kernel was tainted: kernel issued a warning (0x200)" in done.stderr
+    assert f"hint: the record: {workshop.run_dir}/cases/exec/sh/1" in done.stderr
+    run = workshop.document()
+    assert (run["exit_code"], run["cases"][0]["verdict"]) == (6, "crashed")
