@@ -5,7 +5,10 @@ from __future__ import annotations
 
 import difflib
 import enum
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class ExitCode(enum.IntEnum):
@@ -60,7 +63,7 @@ class BuildError(TestbedError):
     exit_code = ExitCode.FAILED
 
 
-class GuestCrashed(TestbedError):
+class GuestCrashed(TestbedError):  # noqa: N818  # says what happened
     """The system under test died: a kernel panic, an oops, or the guest's process ended."""
 
     exit_code = ExitCode.CRASHED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where testbed keeps things: artifacts in the user's cache, runs below the current folder, sockets and locks in a runtime folder."""
+"""Where testbed keeps things: artifacts in the user's cache, runs below the current folder, locks at run time."""
 
 from __future__ import annotations
 

@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import enum
-from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from testbed.errors import ExitCode
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 class Verdict(enum.StrEnum):

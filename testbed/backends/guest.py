@@ -124,7 +124,9 @@ class Guest:
         if seen != self._seen or paused or self.child.stopped():
             self._seen, self._moved = seen, now
         elif now - self._moved >= self._stall_s:
-            raise GuestStalled(f"the guest made no progress for {self._stall_s:g} s of wall time: {_where(status, idle=True)}")
+            raise GuestStalled(
+                f"the guest made no progress for {self._stall_s:g} s of wall time: {_where(status, idle=True)}"
+            )
         if self._wall_limit_s is not None and now - self._born >= self._wall_limit_s:
             raise GuestStalled(f"the network has lived for its {self._wall_limit_s:g} s of wall time: {_where(status)}")
         return self._ask_s

@@ -82,7 +82,9 @@ while True:
 
 def test_guest_that_panics_is_crashed_with_its_log(up: Up) -> None:
     network = up("single", memory_mib=64)
-    message = r"(?s)^the guest died .*the end of its log:\n.*Kernel panic - not syncing: Out of memory: compulsory panic"
+    message = (
+        r"(?s)^the guest died .*the end of its log:\n.*Kernel panic - not syncing: Out of memory: compulsory panic"
+    )
     with pytest.raises(GuestCrashed, match=message):
         network["h1"].run(["python3", "-c", PANIC])
     with pytest.raises(GuestCrashed):

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The agent room; see doc/architecture.md."""
