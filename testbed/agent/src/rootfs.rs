@@ -107,7 +107,9 @@ fn enter_bind(user: bool, shares: &[String]) -> Result<()> {
     if sys::mount("sys", &format!("{root}/sys"), "sysfs", NONE, "").is_err() {
         bind(&format!("{lower}/sys"), &format!("{root}/sys"), libc::MS_REC)?;
     }
-    guard_switches(&root)?;
+    if !user {
+        guard_switches(&root)?;
+    }
     finish_dev(&root)?;
     mask(&root)?;
     make_dir(&format!("{root}{PRIVATE}/etc"))?;
