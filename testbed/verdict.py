@@ -54,7 +54,8 @@ def is_bad(verdict: Verdict) -> bool:
 def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
     """Give the exit code of a run from the verdicts of its cases.
 
-    Zero needs at least one pass; a run in which all was skipped, or nothing ran, is ``NOTHING_RAN``.
+    Zero needs at least one pass and no case that was left out on the way; a run in which all was skipped, or nothing
+    ran, is ``NOTHING_RAN``.
     """
     seen = set(verdicts)
     if Verdict.ERROR in seen:
@@ -64,5 +65,5 @@ def exit_code(verdicts: Iterable[Verdict]) -> ExitCode:
     if any(is_bad(verdict) for verdict in seen):
         return ExitCode.FAILED
     if seen & {Verdict.PASSED, Verdict.XFAILED}:
-        return ExitCode.OK
+        return ExitCode.FAILED if Verdict.NOT_RUN in seen else ExitCode.OK
     return ExitCode.NOTHING_RAN

@@ -13,6 +13,11 @@ if TYPE_CHECKING:
     from testbed.backends.network import Network
     from testbed.scenarios.topology import Topology
 
+CAPABILITIES = frozenset(
+    {"netem", "tbf", "ipv6", "mptcp", "sctp", "dccp", "udplite", "xfrm", "nftables", "sock_diag", "tun"}
+)
+"""All that an agent can find in a kernel (``testbed/agent/src/capability.rs``)."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BackendOptions:

@@ -51,7 +51,8 @@ class Link:
         """
         self._end(end)
         if not self._network.options.capture:
-            raise CapabilityError(f"link {self.name}: captures are off in this network", hint="leave out --no-capture")
+            hint = "leave out --no-captures (of exec: --no-capture)"
+            raise CapabilityError(f"link {self.name}: captures are off in this network", hint=hint)
         if self._network.live:
             self._network.session.ask_quietly("flush")
         return self._network.session.recorder.capture_path(self.name, end)

@@ -118,6 +118,11 @@ class Network:
             with contextlib.suppress(TestbedError, OSError):
                 self.down()
 
+    @property
+    def died(self) -> TestbedError | None:
+        """What ended the far side before its time, also where a test has caught it; None where nothing did."""
+        return self.session.died
+
     def link(self, name: str) -> Link:
         """Give a link by its name; ``b-a`` is accepted for ``a-b``."""
         turned = "-".join(reversed(name.split("-"))) if name.count("-") == 1 else name
@@ -163,8 +168,10 @@ class Network:
     def down(self) -> None:
         """Take the network down, after what is left of processes and captures is recorded; again it does nothing.
 
+        Of a guest that died before nothing is left to fetch: :attr:`died` says how.
+
         Raises:
-            GuestCrashed: The guest had died before; its log is in the message.
+            GuestCrashed: The guest dies on the way down; its log is in the message.
         """
         if self.live:
             self.live = False

@@ -61,6 +61,7 @@ class Session:
         self.ends: list[tuple[str, tuple[str, str]]] = []  # of each link: its name and its nodes
         self._channel = Channel(sock, peer.watch)
         self._lock = threading.RLock()
+        self.died: TestbedError | None = None  # what ended the far side before its time, whoever caught it
         self._broken: TestbedError | None = None
 
     def call(self, op: str, *, record: Mapping[str, object] | None = None, **fields: object) -> dict[str, Any]:
@@ -87,6 +88,8 @@ class Session:
             shown = dict(fields if record is None else record)
             if reply.error is not None:
                 shown["error"] = _error_word(reply.error)
+            elif reply.ok:
+                shown["reply"] = reply.ok
             self.recorder.command(op, {key: _plain(value) for key, value in shown.items()}, start_ns, reply.now_ns)
         if reply.error is not None:
             raise reply.error
@@ -107,10 +110,10 @@ class Session:
         try:
             reply = self._channel.request(op, fields, self._event)
         except AgentGone as error:
-            self._broken = self.peer.gone()
+            self._broken = self.died = self.peer.gone()
             raise self._broken from error
         except TestbedError as error:
-            self._broken = error
+            self._broken = self.died = error
             raise
         self.now_ns = reply.now_ns
         return reply
@@ -147,7 +150,7 @@ class Session:
         try:
             reply = self._channel.drain(self._event, limit_s=_DRAIN_S)
         except AgentGone as error:
-            self._broken = self.peer.gone()
+            self._broken = self.died = self.peer.gone()
             raise self._broken from error
         if reply is None:
             self._broken = InternalError("a request was interrupted and did not end; the network cannot go on")

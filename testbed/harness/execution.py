@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.errors import CapabilityError, ConfigError
+from testbed.backends.base import CAPABILITIES
+from testbed.errors import CapabilityError, ConfigError, near_misses
 from testbed.harness import digest, verdicts
 from testbed.harness.recorder import DiskRecorder, RecordingFailed
 from testbed.harness.records import ExecutionRecord, Record
-from testbed.verdict import Verdict, worst
+from testbed.harness.verdicts import one_line
+from testbed.verdict import Verdict, is_bad, worst
 
 if TYPE_CHECKING:
     from testbed.backends.base import Backend, BackendOptions
@@ -52,6 +54,7 @@ class Execution:
         self.evidence = ""
         self.recorder: DiskRecorder | None = None
         self.reports: list[pytest.TestReport] = []
+        self._network: Network | None = None
         self._judged: list[tuple[Verdict, str]] = []
         self._started = time.monotonic()
         self._wall_s = 0.0
@@ -95,6 +98,7 @@ class Execution:
         )
         network = self.backend.up(topology, seed=self.seed, recorder=self.recorder, options=options)
         record.epoch_ns, record.kernel = network.epoch_ns, network.release
+        self._network = network
         return network
 
     def judge(self, report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> None:
@@ -102,11 +106,11 @@ class Execution:
         if excinfo is not None and isinstance(excinfo.value, CapabilityError):
             self._lacks(report, excinfo.value)
         elif hasattr(report, "wasxfail") and report.skipped:
-            self._judged.append((Verdict.XFAILED, str(report.wasxfail)))
+            self._judged.append(_of_xfail(report, excinfo))
         elif report.skipped and excinfo is not None:
             self._lacks(report, excinfo.value)
         elif report.failed and excinfo is not None:
-            self._judged.append((verdicts.of_exception(excinfo.value, report.when), verdicts.one_line(excinfo.value)))
+            self._judged.append((verdicts.of_exception(excinfo.value, report.when), one_line(excinfo.value)))
         elif report.failed:
             self._judged.append((Verdict.FAILED, str(report.longrepr)))
         elif report.when == "call":
@@ -116,9 +120,22 @@ class Execution:
         """Complete the record and settle the verdict of this execution."""
         self.reports = reports
         self._wall_s = time.monotonic() - self._started
+        if self._network is not None and self._network.died is not None:  # a test may have caught it, or expected it
+            self._judged.append((verdicts.of_exception(self._network.died, "call"), one_line(self._network.died)))
         if self.recorder is not None:
+            if not self.backend.virtual_time:  # the host's kernel has no log of its own for us, but its taint
+                self.recorder.kernel_log("", _host_taint())
             verdict, reason, self.evidence = verdicts.of_record(self.recorder)
-            self._judged.append((verdict, reason))
+            if verdict is not Verdict.PASSED:  # a record without fault is no pass: the test has to say so
+                self._judged.append((verdict, reason))
+            elif self._network is not None and not self.recorder.kernel_told and not self._is_bad():
+                self._judged.append((Verdict.ERROR, "the network was never taken down: its kernel may have complained"))
+        self._settle()
+        self._save()
+
+    def add(self, report: pytest.TestReport) -> None:
+        """Take one more report, which came after the end and was judged already."""
+        self.reports.append(report)
         self._settle()
         self._save()
 
@@ -141,6 +158,9 @@ class Execution:
             wall_s=round(self._wall_s, 6),
             folder=self.run.relative(self.folder) if self.folder is not None else None,
         )
+
+    def _is_bad(self) -> bool:
+        return is_bad(worst(verdict for verdict, _ in self._judged))
 
     def _settle(self) -> None:
         self.verdict = worst(verdict for verdict, _ in self._judged)
@@ -175,10 +195,12 @@ class Execution:
             if not digest.matching(name, record.parts):
                 parts = ", ".join(sorted(record.parts))
                 raise ConfigError(f"digest_without({name!r}) names no part of the record; there are: {parts}")
+        if record.parts.keys() <= set(record.left_out):
+            raise ConfigError("digest_without(...) leaves out every part of the record: nothing would be compared")
 
     def _lacks(self, report: pytest.TestReport, error: BaseException) -> None:
         """Make a report a skip, or an error where the lacking capability is required."""
-        reason = verdicts.one_line(error)
+        reason = one_line(error)
         required = self.settings.requires(reason)
         if required is not None:
             report.outcome = "failed"
@@ -206,9 +228,20 @@ class Execution:
     def _check_capabilities(self, options: BackendOptions) -> None:
         wanted = [name for marker in self.item.iter_markers("requires") for name in marker.args]
         if wanted:  # else nobody asks: it may cost a guest
+            for name in (name for name in wanted if name not in CAPABILITIES):
+                raise ConfigError(f"requires({name!r}): no such capability; {near_misses(name, CAPABILITIES)}")
             have = self.backend.capabilities(options)
             for name in (name for name in wanted if name not in have):
                 raise CapabilityError(f"the kernel of backend {self.backend.name!r} has no {name}")
+
+
+def _of_xfail(report: pytest.TestReport, excinfo: pytest.ExceptionInfo[BaseException] | None) -> tuple[Verdict, str]:
+    """Judge a test that failed as expected: nobody can expect a crash, or an error of the harness."""
+    if excinfo is not None:
+        found = verdicts.of_exception(excinfo.value, report.when)
+        if found in {Verdict.CRASHED, Verdict.ERROR}:
+            return found, one_line(excinfo.value)
+    return Verdict.XFAILED, str(report.wasxfail)
 
 
 def _host_taint() -> int:

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 
 EXCERPT_LINES = 40
+LOST = "... records were lost"  # what the agent writes where the kernel overwrote its log (agent/src/kernlog.rs)
 _LINE = re.compile(r"^(?P<seconds>\d+(?:\.\d+)?) (?P<level>[0-7]) (?P<text>.*)$")
 _END = re.compile(r"---\[ end (trace|Kernel panic)")
 _CUT = "------------[ cut here ]------------"

@@ -105,6 +105,7 @@ class DiskRecorder:
         self.folder = folder
         self.record = record
         self.failure: RecordingFailed | None = None
+        self.kernel_told = False  # the kernel's log has come, be it empty
         self._make_room = make_room
         self._taint_before = taint_before
         self._output_limit_bytes = output_limit_bytes
@@ -192,6 +193,7 @@ class DiskRecorder:
         """Append to the kernel's log (lines ``SECONDS LEVEL TEXT``) and note new bits of taint."""
         if text and not text.endswith("\n"):
             text += "\n"
+        self.kernel_told = True
         self._kernel_log.append(text)
         self.record.taint |= taint & ~self._taint_before
         if text:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 from testbed.errors import ConfigError
-from testbed.verdict import Verdict
+from testbed.verdict import Verdict, worst
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -244,8 +244,8 @@ def load_run(path: Path) -> RunRecord:
         path: The run's folder, its ``run.json``, or a link to either.
 
     Returns:
-        The run. Of a run that was killed, cases that only left records on disk are there too, with the worst verdict
-        that these prove.
+        The run. Of a run that was killed or interrupted, cases that only left records on disk are there too, with the
+        worst verdict that these prove; never with a pass, as nobody has compared them.
 
     Raises:
         ConfigError: There is no run, or it is of another schema.
@@ -255,7 +255,7 @@ def load_run(path: Path) -> RunRecord:
     data["cases"] = [CaseRecord.from_dict(entry) for entry in data["cases"]]
     data["verdict"] = Verdict(data["verdict"])
     run = RunRecord(**data)
-    if run.state == "running":
+    if run.state != "finished":
         _add_from_disk(run, file.parent)
     return run
 
@@ -314,3 +314,4 @@ def _add_from_disk(run: RunRecord, folder: Path) -> None:
             )
         )
         case.seed, case.folder = record.seed, str(file.parent.parent.relative_to(folder))
+        case.verdict = worst([case.verdict, Verdict.NOT_RUN, record.verdict])

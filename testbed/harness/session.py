@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 PLUGIN = "testbed-session"
 SAVE_EVERY_S = 1.0
-_PYTEST_KEEPS = frozenset({pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR})
+_PYTEST_KEEPS = frozenset({pytest.ExitCode.INTERNAL_ERROR, pytest.ExitCode.USAGE_ERROR, pytest.ExitCode.INTERRUPTED})
 
 
 class RunSession:
@@ -158,7 +158,7 @@ class RunSession:
             return
         if self.interrupted:
             session.exitstatus = ExitCode.INTERRUPTED
-        elif not self._exited and exitstatus not in _PYTEST_KEEPS and exitstatus != pytest.ExitCode.INTERRUPTED:
+        elif (not self._exited or exitstatus == 0) and exitstatus not in _PYTEST_KEEPS:
             session.exitstatus = self._exit_code(exitstatus)
         self.run.state = "interrupted" if self.interrupted or self._exited else "finished"
         self.run.exit_code = int(session.exitstatus)
@@ -168,13 +168,14 @@ class RunSession:
 
     def _exit_code(self, exitstatus: int) -> ExitCode | int:
         """Give the exit code that the verdicts of all cases ask for; 0 only where pytest, too, found nothing wrong."""
-        verdicts = [case.verdict for case in self.cases.values()]
-        if self.run.problems:
-            verdicts.append(Verdict.ERROR)
-        code = exit_code(verdicts)
+        code = exit_code(self._verdicts())
         if code in {ExitCode.OK, ExitCode.NOTHING_RAN} and exitstatus not in {0, pytest.ExitCode.NO_TESTS_COLLECTED}:
             return exitstatus  # --maxfail, a plugin's own gate
         return code
+
+    def _verdicts(self) -> list[Verdict]:
+        """Give the verdicts of all cases, and an error for what went wrong beside them."""
+        return [case.verdict for case in self.cases.values()] + [Verdict.ERROR] * bool(self.run.problems)
 
     def _take_plain(self, report: pytest.TestReport) -> None:
         """Take a phase of a test without a network, or of a worker that died."""
@@ -204,7 +205,7 @@ class RunSession:
         self.run.wall_s = round(time.monotonic() - self._started, 3)
         self.run.cases = list(self.cases.values())
         self.run.environment["kernels"] = sorted({case.kernel for case in self.run.cases if case.kernel})
-        self.run.verdict = worst(case.verdict for case in self.run.cases)
+        self.run.verdict = worst(self._verdicts())
         try:
             self.run.save(self.folder.path)
         except OSError as error:

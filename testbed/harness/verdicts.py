@@ -82,6 +82,8 @@ def of_record(recorder: DiskRecorder) -> tuple[Verdict, str, str]:
             f"the capture ring lost {recorder.record.lost_frames} frames: the captures prove nothing",
             "",
         )
+    if kernlog.LOST in recorder.kernel_text:
+        return Verdict.ERROR, "records of the kernel's log were lost: it may have complained", ""
     return Verdict.PASSED, "", ""
 
 

@@ -78,7 +78,8 @@ class FakeNode:
             case ["flood", count]:
                 return b"x" * int(count)
             case ["panic"]:
-                raise GuestCrashed("the guest died: Kernel panic - not syncing: asked for")
+                self.network.died = GuestCrashed("the guest died: Kernel panic - not syncing: asked for")
+                raise self.network.died
             case ["hang"]:
                 raise DeadlineError("the guest made no progress for 30 s; it was running 'hang' (pid 33)")
             case ["warn"]:
@@ -95,6 +96,7 @@ class FakeNetwork:
 
     epoch_ns = EPOCH_NS
     release = "6.12.0-fake"
+    died: GuestCrashed | None = None
 
     def __init__(self, seed: int, recorder: Recorder) -> None:
         self.seed = seed
@@ -130,7 +132,9 @@ class FakeNetwork:
         """Take it down; one that was interrupted complains, as a real one does."""
         if self.interrupted:
             raise InternalError("a request was interrupted and did not end; the network cannot go on")
-        self.command("down", {})
+        if self.died is None:
+            self.command("down", {})
+            self.recorder.kernel_log("", 0)
 
 
 class FakeBackend:

@@ -230,6 +230,7 @@ def test_killed_run_reads_back_from_its_records(inner: Inner) -> None:
     found = {case.case: [execution.verdict for execution in case.executions] for case in run.cases}
     assert found["test_it.test_a"] == [Verdict.PASSED]
     assert found["test_it.test_b"] == [Verdict.NOT_RUN]
+    assert {case.verdict for case in run.cases} == {Verdict.NOT_RUN}, "nobody has compared them"
 
 
 def test_collection_error_is_no_pass(inner: Inner) -> None:

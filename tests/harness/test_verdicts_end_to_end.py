@@ -193,6 +193,132 @@ def test_xfail_is_no_failure_and_its_success_is(inner: Inner) -> None:
     assert inner.case("cured")["verdict"] == "failed"
 
 
+@pytest.mark.parametrize(
+    ("body", "verdict", "code", "reason"),
+    [
+        pytest.param(
+            'with pytest.raises(TestbedError): network["h1"].run(["panic"])',
+            "crashed", 6, "the guest died: Kernel panic - not syncing: asked for", id="crash that the test catches",
+        ),
+        pytest.param(
+            'network["h1"].recorder = network.recorder.kernel_log("... records were lost", 0)',
+            "error", 3, "records of the kernel's log were lost: it may have complained", id="kernel log with a gap",
+        ),
+        pytest.param(
+            "network.down = lambda: None",
+            "error", 3, "the network was never taken down: its kernel may have complained", id="network left up",
+        ),
+        pytest.param(
+            "count.append(1); len(count) < 2 or pytest.skip('not twice')",
+            "non-deterministic", 1, "executions ended differently: passed, skipped", id="second execution skipped",
+        ),
+        pytest.param(
+            "count.append(1); len(count) < 2 or pytest.xfail('not twice')",
+            "non-deterministic", 1, "executions ended differently: passed, xfailed", id="second execution xfailed",
+        ),
+    ],
+)  # fmt: skip
+def test_what_a_test_hides_is_no_pass(inner: Inner, body: str, verdict: str, code: int, reason: str) -> None:
+    inner.suite(f"""
+        import pytest
+        from testbed.errors import TestbedError
+
+        count = []
+
+        def test_hides(network):
+            {body}
+    """)
+    result = inner.run()
+    case = inner.case()
+    assert (result.ret, case["verdict"], case["reason"]) == (code, verdict, reason)
+    assert inner.document()["verdict"] == verdict
+    result.assert_outcomes(failed=1)
+
+
+# A bug of the test's own (raised outside of testbed) may be expected; the death of a guest may not.
+@pytest.mark.parametrize(("word", "verdict", "code"), [("panic", "crashed", 6), ("oops", "xfailed", 0)])
+def test_xfail_does_not_cover_a_crash(inner: Inner, word: str, verdict: str, code: int) -> None:
+    inner.suite(f"""
+        import pytest
+
+        @pytest.mark.xfail(reason="known")
+        def test_known(network):
+            network["h1"].run(["{word}"])
+    """)
+    result = inner.run()
+    assert (result.ret, inner.case()["verdict"]) == (code, verdict)
+
+
+def test_setup_alone_is_no_pass(inner: Inner) -> None:
+    inner.suite(PASSING)
+    assert inner.run("--setup-only").ret == 5
+    assert inner.case()["verdict"] == "not run"
+
+
+def test_everything_left_out_is_an_error(inner: Inner) -> None:
+    inner.suite("""
+        import pytest
+
+        @pytest.mark.digest_without("*")
+        def test_it(network):
+            network["h1"].run(["echo", "x"])
+    """)
+    assert inner.run().ret == 3
+    assert inner.case()["reason"] == (
+        "digest_without(...) leaves out every part of the record: nothing would be compared"
+    )
+
+
+def test_capability_that_no_kernel_has_is_an_error_and_no_skip(inner: Inner) -> None:
+    inner.suite("""
+        import pytest
+
+        @pytest.mark.requires("mtpcp")
+        def test_it(network):
+            pass
+    """)
+    assert inner.run().ret == 3
+    assert inner.case()["reason"] == "requires('mtpcp'): no such capability; did you mean 'mptcp'?"
+
+
+def test_exit_asked_for_by_a_test_is_no_success(inner: Inner) -> None:
+    inner.suite("""
+        import pytest
+
+        def test_a(network):
+            pass
+
+        def test_b(network):
+            pytest.exit("enough", returncode=0)
+    """)
+    assert inner.run().ret == 1
+    assert inner.case("test_b")["verdict"] == "not run"
+
+
+def test_module_that_cannot_be_collected_is_in_the_verdict_of_the_run(inner: Inner) -> None:
+    inner.suite(PASSING)
+    inner.suite("import nothing_of_this_name", file="test_broken.py")
+    assert inner.run("--continue-on-collection-errors").ret == 3
+    assert inner.case("test_ok")["verdict"] == "passed"
+    assert inner.document()["verdict"] == "error"
+
+
+def test_teardown_that_fails_after_a_skip_is_an_error(inner: Inner) -> None:
+    inner.suite("""
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def wide():
+            yield
+            raise OSError("too late")
+
+        def test_it(network, wide):
+            pytest.skip("after one execution")
+    """)
+    assert inner.run().ret == 3
+    assert (inner.case()["verdict"], inner.case()["reason"]) == ("error", "OSError: too late")
+
+
 def test_fixtures_of_a_module_live_on_and_those_of_a_case_do_not(inner: Inner) -> None:
     inner.suite("""
         import pytest
