@@ -53,7 +53,7 @@ def steps() -> tuple[Step, ...]:
         Step("cargo-fmt", ("cargo", "fmt", "--check"), cargo_folder),
         Step("clippy", ("cargo", "clippy", "--quiet", "--all-targets", "--", "-D", "warnings"), cargo_folder),
         Step("cargo-test", ("cargo", "test", "--quiet"), cargo_folder),
-        Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "loadgroup")),
+        Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal")),
     )
 
 

@@ -43,6 +43,12 @@ def exec_(
         typer.Option("--input", help="What the command reads from stdin; - is ours. Default: nothing."),
     ] = None,
     capture: Annotated[bool, typer.Option(help="Capture every link end.")] = True,
+    stall_s: Annotated[
+        float, typer.Option("--stall", min=0.1, help="Wall seconds without progress after which a guest is ended.")
+    ] = 30,
+    wall_limit_s: Annotated[
+        float | None, typer.Option("--wall-limit", min=0.1, help="Wall seconds that the network may live.")
+    ] = None,
     run_dir: options.RunDir = None,
 ) -> None:
     """Run a command in a node of a fresh network: its output, its exit code, and a Record of it all."""
@@ -52,7 +58,16 @@ def exec_(
 
     topology = scenario_from_text(scenario, parameters(param or ()))
     where = known("node", node or _default_node(topology), [entry.name for entry in topology.nodes])
-    how = How(topology=topology, seed=seed, backend=backend, libos=libos, capture=capture, run_dir=run_dir)
+    how = How(
+        topology=topology,
+        seed=seed,
+        backend=backend,
+        libos=libos,
+        capture=capture,
+        stall_s=stall_s,
+        wall_limit_s=wall_limit_s,
+        run_dir=run_dir,
+    )
     data = _input(input_file)
     RunFolder.choose(run_dir)  # refuses a folder that is taken before anything is built
     set_up(backend, libos)

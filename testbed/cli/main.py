@@ -2,6 +2,7 @@
 """The command line: which commands there are, and what becomes of an error."""
 
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -120,5 +121,6 @@ def _usage(error: typer.TyperException) -> int:
 
 
 def main() -> None:
-    """Run the command line of this process and exit."""
+    """Run the command line of this process and exit; SIGTERM is taken as Ctrl-C, so that partial results are kept."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     sys.exit(call(sys.argv[1:]))

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeVar
 from testbed import __version__
 from testbed.backends.base import BackendOptions
 from testbed.backends.registry import backend as backend_named
-from testbed.errors import DeadlineError, ExitCode, GuestCrashed
+from testbed.errors import DeadlineError, ExitCode, GuestCrashed, TestbedError
 from testbed.harness import verdicts
 from testbed.harness.recorder import DiskRecorder, safe
 from testbed.harness.records import CaseRecord, ExecutionRecord, Record, RunRecord
@@ -53,6 +53,8 @@ class How:
         backend: Where it is brought up.
         libos: The flavor ``linux``, or the folder of an artifact.
         capture: Whether link ends are captured.
+        stall_s: Wall time without progress after which a guest is given up, s.
+        wall_limit_s: Wall time that the network may live, s; None is no limit.
         run_dir: Folder of the run, new or empty; None is a new one below the folder of runs.
     """
 
@@ -61,6 +63,8 @@ class How:
     backend: str = "timetravel"
     libos: str = "linux"
     capture: bool = True
+    stall_s: float = BackendOptions.stall_s
+    wall_limit_s: float | None = None
     run_dir: Path | None = None
 
 
@@ -76,8 +80,8 @@ def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> 
         What the work gave, and the record's folder.
 
     Raises:
-        TestbedError: As the backend says; GuestCrashed also where only the kernel's log tells of trouble. The record is
-            written first.
+        TestbedError: As the backend says, or the record proves nothing; GuestCrashed also where only the kernel's log
+            tells of trouble. The record is written first.
     """
     folder = RunFolder.choose(how.run_dir)
     folder.make()
@@ -100,12 +104,14 @@ def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> 
         _finish(recorder, run, folder, judged, time.monotonic() - begin)
     if verdict is Verdict.CRASHED:
         raise GuestCrashed(f"{reason}\n{evidence}", hint=f"the record: {recorder.folder}")
+    if verdict is not Verdict.PASSED:
+        raise TestbedError(reason, hint=f"the record: {recorder.folder}")
     return result, recorder.folder
 
 
 def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
     kernel = None if how.libos == "linux" else Path(how.libos)
-    options = BackendOptions(capture=how.capture, kernel=kernel)
+    options = BackendOptions(capture=how.capture, kernel=kernel, stall_s=how.stall_s, wall_limit_s=how.wall_limit_s)
     network = backend_named(how.backend).up(how.topology, seed=how.seed, recorder=recorder, options=options)
     try:
         return work(network)
