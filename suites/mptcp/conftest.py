@@ -10,7 +10,7 @@ import pytest
 from suites.mptcp.transfer import Hosts
 
 if TYPE_CHECKING:
-    from suites.mptcp.transfer import Install
+    from suites.common.transfer import Install
     from testbed.backends.network import Network
 
 

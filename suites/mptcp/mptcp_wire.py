@@ -1,13 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""Multipath TCP as it is seen on the wire: TCP option 30 (RFC 8684, section 3), parsed from captured frames.
-
-The parser is plain ``struct`` on the raw frames: a capture has some ten thousand of them, and scapy takes as long
-for one as this for a hundred.
-"""
+"""Multipath TCP as it is seen on the wire: TCP option 30 (RFC 8684, section 3), parsed from captured frames."""
 
 from __future__ import annotations
 
 import enum
+import functools
 import hashlib
 import hmac
 import ipaddress
@@ -15,17 +12,31 @@ import struct
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from suites.common import ip_wire, tcp_wire
+from suites.common.tcp_wire import ACK, FIN, RST, SYN, payload_of
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
     from testbed.backends.network import Network
 
 OPTION_MPTCP = 30
-FIN, SYN, RST, ACK = 0x01, 0x02, 0x04, 0x10
 
-_ETHERNET_BYTES = 14
-_IPV4, _IPV6 = 0x0800, 0x86DD
-_TCP = 6
+__all__ = [
+    "ACK",
+    "FIN",
+    "RST",
+    "SYN",
+    "Option",
+    "Segment",
+    "Subtype",
+    "address_hmac",
+    "join_hmac",
+    "payload_of",
+    "segments",
+    "token",
+    "with_option",
+]
 
 
 class Subtype(enum.IntEnum):
@@ -89,26 +100,14 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Segment:
-    """One TCP segment of a capture.
+class Segment(tcp_wire.Segment):
+    """One TCP segment of a capture, with its MPTCP options."""
 
-    Attributes:
-        time_s: Seconds of the network's clock.
-        source, destination: Addresses.
-        source_port, destination_port: Ports.
-        flags: TCP flags, as FIN, SYN, RST, ACK of this module.
-        payload_bytes: What follows the TCP header.
-        options: Its MPTCP options.
-    """
-
-    time_s: float
-    source: str
-    destination: str
-    source_port: int
-    destination_port: int
-    flags: int
-    payload_bytes: int
-    options: tuple[Option, ...]
+    @functools.cached_property
+    def options(self) -> tuple[Option, ...]:
+        """Its MPTCP options."""
+        values = (value for kind, value in self.tcp_options if kind == OPTION_MPTCP)
+        return tuple(Option(Subtype(value[0] >> 4), value[0] & 15, value[1:]) for value in values)
 
     def has(self, subtype: Subtype) -> bool:
         """Say whether the segment has an option of a subtype."""
@@ -121,18 +120,12 @@ class Segment:
 
 def segments(network: Network, link: str, end: str) -> list[Segment]:
     """Give the TCP segments captured at the end of a link, sent and received, in the order of time."""
-    parsed = (_segment(frame.time_ns / 1e9, frame.data) for frame in network.link(link).frames(end))
-    return [segment for segment in parsed if segment is not None]
+    return tcp_wire.parse(ip_wire.packets(network, link, end, ip_wire.TCP), Segment)
 
 
 def with_option(found: Iterable[Segment], subtype: Subtype) -> list[Segment]:
     """Keep the segments that have an option of a subtype."""
     return [segment for segment in found if segment.has(subtype)]
-
-
-def payload_of(found: Iterable[Segment], source: str, *, since_s: float = 0.0, until_s: float = 1e9) -> int:
-    """Add up the payload that an address sent within a time, retransmissions included, in bytes."""
-    return sum(entry.payload_bytes for entry in found if entry.source == source and since_s <= entry.time_s < until_s)
 
 
 def token(key: bytes) -> int:
@@ -149,43 +142,3 @@ def address_hmac(own_key: bytes, peer_key: bytes, address_id: int, address: str,
     """Compute the HMAC of an ADD_ADDR: its last 8 bytes are in the option (section 3.4.1)."""
     message = bytes([address_id]) + ipaddress.ip_address(address).packed + struct.pack("!H", port)
     return hmac.new(own_key + peer_key, message, hashlib.sha256).digest()[-8:]
-
-
-def _segment(time_s: float, frame: bytes) -> Segment | None:
-    """Parse a frame; None where it is no TCP segment. Frames are cut to 128 bytes at least: the headers are whole."""
-    (kind,) = struct.unpack_from("!H", frame, 12)
-    at = _ETHERNET_BYTES
-    if kind == _IPV4 and frame[at + 9] == _TCP:
-        header, (length,) = (frame[at] & 15) * 4, struct.unpack_from("!H", frame, at + 2)
-        addresses = frame[at + 12 : at + 16], frame[at + 16 : at + 20]
-    elif kind == _IPV6 and frame[at + 6] == _TCP:
-        header, length = 40, struct.unpack_from("!H", frame, at + 4)[0] + 40
-        addresses = frame[at + 8 : at + 24], frame[at + 24 : at + 40]
-    else:
-        return None
-    tcp = at + header
-    source_port, destination_port = struct.unpack_from("!HH", frame, tcp)
-    tcp_header = (frame[tcp + 12] >> 4) * 4
-    return Segment(
-        time_s,
-        str(ipaddress.ip_address(addresses[0])),
-        str(ipaddress.ip_address(addresses[1])),
-        source_port,
-        destination_port,
-        frame[tcp + 13],
-        length - header - tcp_header,
-        tuple(_options(frame[tcp + 20 : tcp + tcp_header])),
-    )
-
-
-def _options(data: bytes) -> Iterator[Option]:
-    """Give the MPTCP options among all TCP options (RFC 9293, section 3.1: kind, length, value)."""
-    at = 0
-    while at < len(data) and data[at] != 0:
-        if data[at] == 1:  # no-operation has no length
-            at += 1
-            continue
-        length = data[at + 1]
-        if data[at] == OPTION_MPTCP:
-            yield Option(Subtype(data[at + 2] >> 4), data[at + 2] & 15, data[at + 3 : at + length])
-        at += length

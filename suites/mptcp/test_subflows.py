@@ -129,8 +129,9 @@ def test_data_sequence_mappings_cover_every_byte(hosts: Hosts) -> None:
 def test_peer_without_mptcp_is_served_by_tcp(hosts: Hosts, side: str) -> None:
     """Where one side is plain TCP, the other falls back to it at the handshake, and all bytes arrive (section 3.7)."""
     hosts.use_both_paths()
-    options = ("--bytes", "100000", *(["--tcp"] if side == "client" else []))
-    sent, received = hosts.send(*options, receiver=("--tcp",) if side == "server" else ())
+    plain = ("--protocol", "tcp")
+    options = ("--bytes", "100000", *(plain if side == "client" else ()))
+    sent, received = hosts.send(*options, receiver=plain if side == "server" else ())
     assert (sent.mptcp, received.mptcp) == (False, False)
     answers = [segment for segment in hosts.at_client(Path.ONE) if segment.flags & (SYN | ACK) == SYN | ACK]
     assert len(answers) == 1

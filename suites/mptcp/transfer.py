@@ -7,19 +7,17 @@ import enum
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from suites.common import transfer
+from suites.common.transfer import PORT, Outcome, Transfer
 from suites.mptcp import mptcp_wire
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
+    from suites.common.transfer import Install
     from suites.mptcp.mptcp_wire import Segment
     from testbed.backends.network import Network
     from testbed.backends.node import Node
-    from testbed.backends.process import Process
 
-    Install = Callable[[Node, str], str]
-
-PORT = 5000
+__all__ = ["PORT", "Hosts", "Outcome", "Path", "Transfer"]
 
 
 class Path(enum.StrEnum):
@@ -27,58 +25,6 @@ class Path(enum.StrEnum):
 
     ONE = "r1"
     TWO = "r2"
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What one side of a transfer prints at its end.
-
-    Attributes:
-        bytes: How many were sent or received.
-        hash: Their hash.
-        mptcp: Whether the connection was still Multipath TCP.
-        extra_subflows: Subflows beside the first one at the end.
-        seconds: How long it took, on the sender's side; 0 on the receiver's.
-    """
-
-    bytes: int
-    hash: str
-    mptcp: bool
-    extra_subflows: int
-    seconds: float
-
-    @classmethod
-    def parse(cls, line: str) -> Outcome:
-        """Read a line of name=value."""
-        found = dict(word.split("=") for word in line.split())
-        return cls(
-            int(found["bytes"]),
-            found["hash"],
-            found["mptcp"] == "1",
-            int(found["extra_subflows"]),
-            float(found.get("seconds", 0)),
-        )
-
-    @property
-    def goodput_bps(self) -> float:
-        """Bits of payload per second."""
-        return self.bytes * 8 / self.seconds
-
-
-@dataclass(frozen=True)
-class Transfer:
-    """A transfer that runs: both programs."""
-
-    sender: Process
-    receiver: Process
-
-    def finish(self, *, timeout: float = 120.0) -> tuple[Outcome, Outcome]:
-        """Wait for both ends and check that all bytes arrived; give what sender and receiver print."""
-        sent = Outcome.parse(self.sender.wait(timeout).check().stdout)
-        received = Outcome.parse(self.receiver.wait(10.0).check().stdout)
-        assert received.bytes == sent.bytes > 0
-        assert received.hash == sent.hash
-        return sent, received
 
 
 @dataclass(frozen=True)
@@ -150,17 +96,22 @@ class Hosts:
         """Start a transfer from client to server whose first subflow takes a path.
 
         Args:
-            options: Of mptcp-sender: ``--bytes N`` or ``--seconds S``, ``--rate BPS``, ``--tcp``.
+            options: Of stream-sender: ``--bytes N`` or ``--seconds S``, ``--rate BPS``, ``--protocol tcp``.
             path: The first subflow's.
-            receiver: Options of mptcp-receiver.
+            receiver: Options of stream-receiver.
             port: Where it listens.
         """
-        target = self.server_address(path)
-        everywhere = "0.0.0.0" if self.version == 4 else "::"  # joins come to other addresses than the first subflow
-        listening = self.server.spawn([self.program(self.server, "mptcp-receiver"), *receiver, everywhere, str(port)])
-        self.server.wait_listen(port)
-        argv = [self.program(self.client, "mptcp-sender"), "--from", self.client_address(path), *options]
-        return Transfer(self.client.spawn([*argv, target, str(port)]), listening)
+        return transfer.start(
+            self.program,
+            self.client,
+            self.server,
+            self.server_address(path),
+            protocol="mptcp",
+            listen="0.0.0.0" if self.version == 4 else "::",  # joins come to other addresses than the first subflow
+            port=port,
+            sender=["--from", self.client_address(path), *options],
+            receiver=receiver,
+        )
 
     def send(
         self, *options: str, path: Path = Path.ONE, receiver: tuple[str, ...] = (), port: int = PORT

@@ -67,7 +67,7 @@ def ensure_testbin(root: Path | None = None) -> Path:
         "compiler": _version(compiler),
         "flags": list(FLAGS),
         "sources": {name: sha256_file(file) for name, file in files.items()},
-        "headers": {name: _headers(file.parent) for name, file in files.items()},
+        "headers": _headers({file.parent for file in files.values()}),
     }
     store = ArtifactStore()
     return store.get_or_build(ARTIFACT, inputs, lambda folder: _compile(compiler, files, folder)).path
@@ -123,8 +123,10 @@ def _compile(compiler: str, files: dict[str, Path], folder: Path) -> None:
     log.unlink()  # it names a temporary folder; only a failure's is worth keeping
 
 
-def _headers(folder: Path) -> dict[str, str]:
-    return {file.name: sha256_file(file) for file in sorted(folder.glob("*.h"))}
+def _headers(folders: set[Path]) -> dict[str, str]:
+    """Digest all headers: a program may include those of another suite (``../../common/programs/bytes.h``)."""
+    found = [file for folder in folders for file in folder.glob("*.h")]
+    return {f"{file.parent.parent.name}/{file.name}": sha256_file(file) for file in sorted(found)}
 
 
 def _compiler() -> str:

@@ -1,68 +1,58 @@
 // SPDX-License-Identifier: MIT
-// Usage: mptcp-sender [--tcp] [--from ADDRESS] [--bytes N] [--seconds S] [--rate BITS_PER_SECOND] ADDRESS PORT
+// Usage: stream-sender [--protocol tcp|mptcp|sctp] [--congestion NAME] [--from ADDRESS]... [--bytes N] [--seconds S]
+//        [--rate BITS_PER_SECOND] ADDRESS PORT
 // Sends pseudo-random blocks until N bytes or S seconds are over, at most at the given rate, waits for the receiver's hash
 // of them, and prints one line. It fails when the hash is not that of what was sent.
-#include "mptcp.h"
+#include "stream.h"
 
 #include <getopt.h>
-
-static void fill(uint64_t *block, size_t bytes, uint64_t *state)
-{
-	for (size_t i = 0; i < bytes / 8; i++) {
-		*state = *state * 6364136223846793005ULL + 1442695040888963407ULL;
-		block[i] = *state;
-	}
-}
-
-static void wait_until(double second)
-{
-	struct timespec when = {.tv_sec = second};
-
-	when.tv_nsec = (second - when.tv_sec) * 1e9;
-	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &when, NULL);
-}
+#include <netinet/tcp.h>
 
 static int usage(const char *name)
 {
-	fprintf(stderr, "usage: %s [--tcp] [--from ADDRESS] [--bytes N] [--seconds S] [--rate BPS] ADDRESS PORT\n", name);
+	fprintf(stderr,
+		"usage: %s [--protocol tcp|mptcp|sctp] [--congestion NAME] [--from ADDRESS]... [--bytes N] [--seconds S] "
+		"[--rate BPS] ADDRESS PORT\n",
+		name);
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"tcp", no_argument, NULL, 't'},	    {"from", required_argument, NULL, 'f'},
-		{"bytes", required_argument, NULL, 'b'},    {"seconds", required_argument, NULL, 's'},
-		{"rate", required_argument, NULL, 'r'},	    {0},
+		{"protocol", required_argument, NULL, 'p'}, {"congestion", required_argument, NULL, 'c'},
+		{"from", required_argument, NULL, 'f'},	    {"bytes", required_argument, NULL, 'b'},
+		{"seconds", required_argument, NULL, 's'},  {"rate", required_argument, NULL, 'r'},
+		{0},
 	};
 	struct { uint32_t length; uint64_t words[BLOCK_BYTES / 8]; } __attribute__((packed)) frame;
 	uint64_t hash = HASH_START, answer, state = 1, total = 0, most = UINT64_MAX;
-	int protocol = IPPROTO_MPTCP, option, fd;
+	int protocol = IPPROTO_TCP, type = SOCK_STREAM, option, fd, froms = 0;
+	const char *from[8], *congestion = NULL;
 	double seconds = 1e9, rate = 0, start;
-	const char *from = NULL;
 	uint64_t words[BLOCK_BYTES / 8];
 	struct addrinfo *to;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		switch (option) {
-		case 't': protocol = IPPROTO_TCP; break;
-		case 'f': from = optarg; break;
+		case 'p': protocol = protocol_of(optarg, &type); break;
+		case 'c': congestion = optarg; break;
+		case 'f': from[froms++ & 7] = optarg; break;
 		case 'b': most = strtoull(optarg, NULL, 10); break;
 		case 's': seconds = atof(optarg); break;
 		case 'r': rate = atof(optarg); break;
 		default: return usage(argv[0]);
 		}
 	}
-	if (argc - optind != 2 || (most == UINT64_MAX && seconds == 1e9))
+	if (argc - optind != 2 || froms > 8 || (most == UINT64_MAX && seconds == 1e9))
 		return usage(argv[0]);
 	to = resolve(argv[optind], argv[optind + 1]);
-	fd = socket(to->ai_family, SOCK_STREAM, protocol);
+	fd = socket(to->ai_family, type, protocol);
 	check(fd >= 0, "socket");
-	if (from) {
-		struct addrinfo *own = resolve(from, "0");
-
-		check(bind(fd, own->ai_addr, own->ai_addrlen) == 0, "bind");
-	}
+	if (congestion)
+		check(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, strlen(congestion)) == 0, congestion);
+	for (int i = 0; i < froms; i++)
+		bind_to(fd, from[i], "0", i > 0);
 	check(connect(fd, to->ai_addr, to->ai_addrlen) == 0, "connect");
 	start = now_s();
 	while (total < most && now_s() - start < seconds) {

@@ -1,22 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* What sender and receiver share: the stream's bytes, their hash, and what the kernel says of the connection. */
-#ifndef MPTCP_H
-#define MPTCP_H
+/* What sender and receiver of a stream share: its framing, and what the kernel says of the connection. */
+#ifndef STREAM_H
+#define STREAM_H
 
-#include <arpa/inet.h>
-#include <errno.h>
-#include <netdb.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-#include <sys/socket.h>
-#include <time.h>
-#include <unistd.h>
+#include "bytes.h"
 
-#ifndef IPPROTO_MPTCP
-#define IPPROTO_MPTCP 262
-#endif
+#define SOL_SCTP_LEVEL 132
+#define SCTP_ADD_ADDRESS 100 /* SCTP_SOCKOPT_BINDX_ADD, include/uapi/linux/sctp.h */
 #define SOL_MPTCP_LEVEL 284
 #define MPTCP_INFO_OPTION 1
 #define FLAG_FALLBACK 1 /* MPTCP_INFO_FLAG_FALLBACK, include/uapi/linux/mptcp.h */
@@ -33,37 +23,6 @@ struct connection_info {
 	uint32_t retransmits;
 	uint64_t bytes_retrans, bytes_sent, bytes_received, bytes_acked;
 };
-
-static inline void check(int ok, const char *what)
-{
-	if (!ok) {
-		perror(what);
-		exit(1);
-	}
-}
-
-static inline double now_s(void)
-{
-	struct timespec now;
-
-	clock_gettime(CLOCK_MONOTONIC, &now);
-	return now.tv_sec + now.tv_nsec / 1e9;
-}
-
-/* FNV-1a over words of 8 bytes, the last one filled with zeros: quick, and order matters. */
-static inline uint64_t hash_more(uint64_t hash, const void *data, size_t bytes)
-{
-	for (size_t at = 0; at < bytes; at += 8) {
-		uint64_t word = 0;
-
-		memcpy(&word, (const char *)data + at, bytes - at < 8 ? bytes - at : 8);
-		hash = (hash ^ word) * 1099511628211ULL;
-		hash ^= hash >> 29;
-	}
-	return hash;
-}
-
-#define HASH_START 14695981039346656037ULL
 
 static inline void send_all(int fd, const void *data, size_t bytes)
 {
@@ -91,18 +50,18 @@ static inline int receive_all(int fd, void *data, size_t bytes)
 	return 1;
 }
 
-static inline struct addrinfo *resolve(const char *address, const char *port)
+/* Give a socket an address of its own; an SCTP socket that has one already gets another one (RFC 6458, 9.1). */
+static inline void bind_to(int fd, const char *address, const char *port, int another)
 {
-	struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICHOST | AI_NUMERICSERV}, *found;
+	struct addrinfo *own = resolve(address, port);
 
-	if (getaddrinfo(address, port, &hints, &found)) {
-		fprintf(stderr, "no numeric address and port: %s %s\n", address, port);
-		exit(2);
-	}
-	return found;
+	if (another)
+		check(setsockopt(fd, SOL_SCTP_LEVEL, SCTP_ADD_ADDRESS, own->ai_addr, own->ai_addrlen) == 0, "another address");
+	else
+		check(bind(fd, own->ai_addr, own->ai_addrlen) == 0, "bind");
 }
 
-/* One line of name=value: what the kernel knows of the connection. mptcp=0: it is plain TCP, or has fallen back to it. */
+/* One line of name=value: what the kernel knows of the connection. mptcp=0: it is something else, or has fallen back to TCP. */
 static inline void print_connection(int fd)
 {
 	struct connection_info info = {0};
