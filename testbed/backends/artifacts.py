@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import ConfigError
+from testbed.libos.artifacts import MANIFEST, sha256_file
 
 
 @dataclass(frozen=True)
@@ -40,6 +42,28 @@ def find_agent(given: Path | None) -> Path:
         hint = "leave out --agent and TESTBED_AGENT to use the built one"
         raise ConfigError(f"the agent {program} is no program", hint=hint)
     return found.absolute()
+
+
+def identify(*programs: Path) -> dict[str, str]:
+    """Say which programs a network runs on.
+
+    Args:
+        programs: The kernel's and the agent's program, or the agent's folder.
+
+    Returns:
+        Name of each one's artifact (of a program that is of none, its path) to the SHA-256 of its bytes.
+    """
+    files = (path / "agent" if path.is_dir() else path for path in programs)
+    return dict(_identity(file, file.stat().st_mtime_ns) for file in files)
+
+
+@functools.lru_cache(maxsize=16)
+def _identity(program: Path, mtime_ns: int) -> tuple[str, str]:  # noqa: ARG001 (part of the key)
+    for folder in program.parents[:2]:
+        if (folder / MANIFEST).is_file():
+            outputs = json.loads((folder / MANIFEST).read_text())["outputs"]
+            return folder.name, str(outputs[str(program.relative_to(folder))]["sha256"])
+    return str(program), sha256_file(program)
 
 
 @functools.cache

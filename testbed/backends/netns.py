@@ -10,7 +10,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from testbed.agent.protocol import AgentGone
-from testbed.backends.artifacts import find_agent
+from testbed.backends.artifacts import find_agent, identify
 from testbed.backends.base import Backend, BackendOptions, Recorder
 from testbed.backends.child import Child
 from testbed.backends.network import Network
@@ -53,7 +53,8 @@ class NetnsBackend(Backend):
     ) -> Network:
         """Make fresh namespaces and bring the topology up in them; see :meth:`Backend.up`."""
         given = options or BackendOptions()
-        session = _start(find_agent(given.agent), recorder=recorder or NullRecorder(), options=given)
+        agent = find_agent(given.agent)
+        session = _start(agent, recorder=recorder or NullRecorder(), options=given)
         try:
             return Network(
                 session,
@@ -63,6 +64,7 @@ class NetnsBackend(Backend):
                 seed=seed,
                 options=given,
                 settle_ns=0,
+                artifacts=identify(agent),
                 hello=_greet(session, [os.fspath(path) for path in given.shares]),
             )
         except BaseException:

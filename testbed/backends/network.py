@@ -56,6 +56,7 @@ class Network:
         seed: The network's seed.
         options: The backend's options.
         settle_ns: Nanoseconds from boot to t = 0.
+        artifacts: Name of the kernel's (where it is ours) and the agent's artifact to the SHA-256 of its program.
         hello: What the agent answered to the greeting.
 
     Raises:
@@ -73,6 +74,7 @@ class Network:
         seed: int,
         options: BackendOptions,
         settle_ns: int,
+        artifacts: Mapping[str, str],
         hello: Mapping[str, Any],
     ) -> None:
         self.session = session
@@ -81,6 +83,7 @@ class Network:
         self.virtual_time = virtual_time
         self.seed = seed
         self.options = options
+        self.artifacts = dict(artifacts)
         self.release = str(hello["release"])
         self.capabilities = frozenset(hello["capabilities"])
         self.live = True

@@ -9,7 +9,7 @@ import shutil
 import socket
 from typing import TYPE_CHECKING
 
-from testbed.backends.artifacts import Artifacts, find_artifacts
+from testbed.backends.artifacts import Artifacts, find_artifacts, identify
 from testbed.backends.base import Backend, BackendOptions, Recorder
 from testbed.backends.child import Child
 from testbed.backends.guest import SETTLE_NS, START_NS, Guest, StatusPage
@@ -54,9 +54,8 @@ class TimeTravelBackend(Backend):
         if not 0 <= seed < _SEED_LIMIT:
             raise ConfigError(f"a seed is a number from 0 to 2**64 - 1, not {seed!r}")
         given = options or BackendOptions()
-        session = start_guest(
-            find_artifacts(given.kernel, given.agent), seed=seed, recorder=recorder or NullRecorder(), options=given
-        )
+        artifacts = find_artifacts(given.kernel, given.agent)
+        session = start_guest(artifacts, seed=seed, recorder=recorder or NullRecorder(), options=given)
         try:
             return Network(
                 session,
@@ -66,6 +65,7 @@ class TimeTravelBackend(Backend):
                 seed=seed,
                 options=given,
                 settle_ns=SETTLE_NS,
+                artifacts=identify(artifacts.kernel, artifacts.agent),
                 hello=session.hello([os.fspath(path) for path in given.shares]),
             )
         except BaseException:

@@ -4,18 +4,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import platform
 import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from testbed import __version__
 from testbed.backends.base import BackendOptions
 from testbed.backends.registry import backend as backend_named
 from testbed.errors import DeadlineError, ExitCode, GuestCrashed, TestbedError
 from testbed.harness import verdicts
+from testbed.harness.environment import environment, under_test
 from testbed.harness.recorder import DiskRecorder, safe
 from testbed.harness.records import CaseRecord, ExecutionRecord, Record, RunRecord
 from testbed.harness.runfolder import RunFolder
@@ -113,6 +112,8 @@ def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
     kernel = None if how.libos == "linux" else Path(how.libos)
     options = BackendOptions(capture=how.capture, kernel=kernel, stall_s=how.stall_s, wall_limit_s=how.wall_limit_s)
     network = backend_named(how.backend).up(how.topology, seed=how.seed, recorder=recorder, options=options)
+    record = recorder.record
+    record.epoch_ns, record.kernel, record.artifacts = network.epoch_ns, network.release, network.artifacts
     try:
         return work(network)
     finally:
@@ -137,7 +138,7 @@ def _run_record(command: Sequence[str], how: How) -> RunRecord:
         repeat=1,
         backend=how.backend,
         libos=how.libos,
-        environment={"testbed": __version__, "python": platform.python_version(), "machine": platform.machine()},
+        environment=environment(),
     )
 
 
@@ -157,6 +158,9 @@ def _finish(
         ExecutionRecord(1, record.verdict, record.reason, record.digest, virtual_s, record.wall_s, where)
     ]
     case.virtual_s, case.wall_s, case.folder = virtual_s, record.wall_s, str(Path(where).parent)
+    case.kernel, case.artifacts = record.kernel, record.artifacts
+    run.environment |= under_test([case])
+    run.verdict = record.verdict
     interrupted = isinstance(sys.exception(), KeyboardInterrupt)  # in a finally: what is on its way out
     run.cases, run.state = [case], "interrupted" if interrupted else "finished"
     run.exit_code = int(ExitCode.INTERRUPTED if interrupted else exit_code([record.verdict]))

@@ -119,6 +119,7 @@ class Case:
             executions=summaries,
             difference=difference,
             kernel=next((record.kernel for record in records if record.kernel), ""),
+            artifacts={name: sha256 for record in records for name, sha256 in record.artifacts.items()},
             virtual_s=sum(summary.virtual_s for summary in summaries),
             wall_s=sum(summary.wall_s for summary in summaries),
             folder=folder.rpartition("/")[0] if folder is not None else None,

@@ -97,7 +97,7 @@ class Execution:
             output_limit_bytes=options.output_limit_bytes,
         )
         network = self.backend.up(topology, seed=self.seed, recorder=self.recorder, options=options)
-        record.epoch_ns, record.kernel = network.epoch_ns, network.release
+        record.epoch_ns, record.kernel, record.artifacts = network.epoch_ns, network.release, network.artifacts
         self._network = network
         return network
 

@@ -81,6 +81,8 @@ class Record:
         parts: Name of each part to its SHA-256.
         left_out: Parts that the case leaves out of the digest, by name.
         kernel: Release of the kernel under test; empty where the network did not come up.
+        artifacts: Name of the kernel's and the agent's artifact (of a program of none: its path) to the program's
+            SHA-256.
         epoch_ns: ns since 1970 of t = 0: what the times in the captures count from.
         end_ns: The network's clock when the network went down, ns.
         wall_s: Wall time of the execution, s.
@@ -104,6 +106,7 @@ class Record:
     parts: dict[str, str] = field(default_factory=dict)
     left_out: list[str] = field(default_factory=list)
     kernel: str = ""
+    artifacts: dict[str, str] = field(default_factory=dict)
     epoch_ns: int = 0
     end_ns: int = 0
     wall_s: float = 0.0
@@ -170,6 +173,7 @@ class CaseRecord:
         executions: In order.
         difference: The first difference of two executions, in words; None where they agree.
         kernel: Release of the kernel under test; empty where no network came up.
+        artifacts: As in its Records.
         virtual_s, wall_s: Sums over the executions, s.
         folder: Of its Records below the run's folder; None where it has none.
     """
@@ -188,6 +192,7 @@ class CaseRecord:
     wall_s: float = 0.0
     folder: str | None = None
     kernel: str = ""
+    artifacts: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -212,7 +217,8 @@ class RunRecord:
         command: The words that started it.
         exit_code: None until it ended.
         seed, repeat, backend, libos: Options of the run.
-        environment: Facts: ``testbed``, ``python``, ``machine``, ``host``, ``cpus``, ``artifacts`` (name to key).
+        environment: Facts: ``testbed``, ``python``, ``machine``, ``host``, ``cpus``, ``artifacts`` (as
+            those of the cases), ``kernels`` (their releases).
         problems: What went wrong beside the cases: collection errors, internal errors.
         cases: In the order of their collection.
     """

@@ -5,12 +5,8 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
-import platform
 import sys
 import time
-from importlib import metadata
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,10 +14,10 @@ from _pytest.junitxml import LogXML  # pytest's own writer, pointed into the run
 
 from testbed.errors import ConfigError, ExitCode
 from testbed.harness.cases import REPORT_ATTRIBUTE
+from testbed.harness.environment import environment, under_test
 from testbed.harness.identity import case_id, suite_folder, suite_kind
 from testbed.harness.records import JUNIT_FILE, CaseRecord, RunRecord
 from testbed.harness.settings import DEFAULT_REPEAT, settings_of
-from testbed.libos.artifacts import ArtifactStore
 from testbed.verdict import Verdict, exit_code, worst
 
 if TYPE_CHECKING:
@@ -77,7 +73,7 @@ class RunSession:
         except ConfigError as error:
             raise pytest.UsageError(str(error)) from error
         self.active = True
-        self.run.environment = environment(self.config)
+        self.run.environment = environment(getattr(self.config.option, "numprocesses", None) or 1)
         self._save()
 
     def kinds(self) -> dict[str, str]:
@@ -204,7 +200,7 @@ class RunSession:
         self._saved = time.monotonic()
         self.run.wall_s = round(time.monotonic() - self._started, 3)
         self.run.cases = list(self.cases.values())
-        self.run.environment["kernels"] = sorted({case.kernel for case in self.run.cases if case.kernel})
+        self.run.environment |= under_test(self.run.cases)
         self.run.verdict = worst(self._verdicts())
         try:
             self.run.save(self.folder.path)
@@ -215,23 +211,6 @@ class RunSession:
                 self.run.save(self.folder.path)
             except OSError as again:
                 sys.stderr.write(f"testbed: cannot write {self.folder.path}/run.json: {again.strerror}\n")
-
-
-def environment(config: pytest.Config) -> dict[str, Any]:
-    """Give the facts of this machine and of what is under test."""
-    release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
-    return {
-        "testbed": metadata.version("testbed"),
-        "python": platform.python_version(),
-        "pytest": pytest.__version__,
-        "machine": platform.machine(),
-        "host_kernel": platform.release(),
-        "host_system": release.get("PRETTY_NAME", platform.system()),
-        "cpus": len(os.sched_getaffinity(0)),
-        "root": os.geteuid() == 0,
-        "workers": getattr(config.option, "numprocesses", None) or 1,
-        "artifacts": {found.path.name: found.key for found in ArtifactStore().all()},
-    }
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -54,6 +54,7 @@ class World:
             session,
             scenario("pair"),
             backend="fake",
+            artifacts={},
             virtual_time=True,
             seed=1,
             options=BackendOptions(),

@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,9 +14,10 @@ import pytest
 from testbed import paths
 from testbed.backends.registry import backend
 from testbed.errors import CapabilityError
+from testbed.libos.artifacts import sha256_file
+from testbed.reports.runjson import problems
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -33,6 +37,11 @@ def in_netns(testbed: Testbed) -> Exec:
     return lambda *words, stdin="": testbed("exec", "--backend", "netns", *words, env=cache, stdin=stdin)
 
 
+def agent(name: str) -> Path:
+    """Give the program of an agent's artifact."""
+    return paths.cache_dir() / "artifacts" / name / "rootfs" / "agent"
+
+
 def record(runs: Path) -> tuple[Path, dict[str, object]]:
     """Give the folder and the text of the only record."""
     (file,) = (path for path in runs.glob("*/cases/exec/*/1/record.json") if "latest" not in path.parts)
@@ -49,7 +58,12 @@ def test_output_exit_code_and_record(in_netns: Exec, tmp_path: Path) -> None:
     assert (found["verdict"], found["complete"], found["suite"]) == ("passed", True, "exec")
     assert (folder / "processes/000-h1-sh/stdout").read_text() == "to stdout\n"
     run = json.loads((folder.parents[3] / "run.json").read_text())
-    assert (run["state"], run["exit_code"], len(run["cases"])) == ("finished", 0, 1)
+    assert (run["state"], run["verdict"], run["exit_code"], len(run["cases"])) == ("finished", "passed", 0, 1)
+    assert problems(run) == []
+    ((name, sha256),) = run["environment"]["artifacts"].items()
+    assert (paths.cache_dir() / "artifacts" / name).is_dir()
+    assert found["artifacts"] == {name: sha256}
+    assert sha256 == sha256_file(agent(name))
 
 
 def test_words_after_the_command_are_its_own(in_netns: Exec) -> None:
@@ -84,6 +98,26 @@ def test_a_limit_of_time_ends_the_command(in_netns: Exec, tmp_path: Path) -> Non
     assert done.returncode == 6
     assert "sleep 1000 still ran after 1 s of the network's time and was killed" in done.stderr
     assert record(tmp_path / "runs")[1]["verdict"] == "timed out"
+
+
+def test_a_limit_of_wall_time_ends_the_network(in_netns: Exec, tmp_path: Path) -> None:
+    done = in_netns("--wall-limit", "1", "sleep", "1000")
+    assert done.returncode == 6
+    assert "the network has lived for its 1 s of wall time" in done.stderr
+    assert record(tmp_path / "runs")[1]["verdict"] == "timed out"
+
+
+@pytest.mark.usefixtures("in_netns")
+def test_a_record_that_cannot_be_written_is_no_success(tmp_path: Path) -> None:
+    words = ["testbed", "exec", "--backend", "netns", "--", "head", "-c", "3000000", "/dev/zero"]
+    limited = "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN); "
+    limited += "resource.setrlimit(resource.RLIMIT_FSIZE, (1000000, -1)); "
+    limited += f"from testbed.cli.main import call; sys.exit(call({words[1:]!r}))"
+    env = {**os.environ, "TESTBED_CACHE": str(paths.cache_dir()), "TESTBED_RUNS": str(tmp_path / "runs")}
+    done = subprocess.run([sys.executable, "-c", limited], env=env, capture_output=True, check=False, timeout=120)
+    assert done.returncode == 3, done.stderr
+    assert b"cannot write the record" in done.stderr
+    assert record(tmp_path / "runs")[1]["verdict"] == "error"
 
 
 def test_a_run_folder_that_is_not_empty_is_refused_and_untouched(in_netns: Exec, tmp_path: Path) -> None:

@@ -76,14 +76,18 @@ def check_gone(workshop: Workshop, members: dict[int, str], before: leaks.Traces
     assert list(workshop.temporary.glob("testbed*")) == []
 
 
+@pytest.mark.parametrize("end", ["interrupt", "terminate"])
 @pytest.mark.parametrize("backend", BACKENDS)
-def test_ctrl_c_keeps_what_was_done_and_ends_all(workshop: Workshop, backend: str) -> None:
+def test_ctrl_c_or_sigterm_keeps_what_was_done_and_ends_all(workshop: Workshop, backend: str, end: str) -> None:
     need(backend)
     before = leaks.traces()
     with waiting_run(workshop, backend) as running:
         members = leaks.members(str(workshop.folder))
         assert len(members) > 2, "the command, and a guest or an agent with its processes"
-        running.interrupt()
+        if end == "interrupt":
+            running.interrupt()
+        else:
+            running.process.terminate()
         code, output = running.end()
     assert code == 130, output
     run = workshop.document()

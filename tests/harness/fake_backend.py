@@ -99,6 +99,7 @@ class FakeNetwork:
     died: GuestCrashed | None = None
 
     def __init__(self, seed: int, recorder: Recorder) -> None:
+        self.artifacts = {"fake-kernel": "f" * 64}
         self.seed = seed
         self.recorder = recorder
         self.now_ns = 0
