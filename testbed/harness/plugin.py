@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testbed.errors import CapabilityError, ConfigError, ExitCode
+from testbed.backends.base import CAPABILITIES
+from testbed.errors import CapabilityError, ConfigError, ExitCode, near_misses
 from testbed.harness import hooks
 from testbed.harness.execution import KEY, Execution
 from testbed.harness.runfolder import RunFolder
-from testbed.harness.settings import Settings, add_options, settings_of
+from testbed.harness.settings import DEFAULT_LIBOS, Settings, add_options, settings_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
@@ -65,6 +66,7 @@ def pytest_configure(config: pytest.Config) -> None:
         return
     try:
         config.stash[_FOLDER] = RunFolder.choose(config.getoption("--run-dir"))
+        _check_names(settings_of(config))
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from error
     _start_session(config)
@@ -172,7 +174,10 @@ def program(network: Network) -> Callable[[Node, str], str]:  # noqa: ARG001 (pr
 def _execution(request: pytest.FixtureRequest) -> Execution:
     execution = request.node.stash.get(KEY, None)
     if execution is None:
-        raise ConfigError("the fixture 'seed' belongs to a test that uses 'network'")
+        raise ConfigError(
+            f"{request.node.nodeid} asks for {request.fixturename!r} without the fixture 'network' among its arguments",
+            hint="def test_something(network): ...",
+        )
     found: Execution = execution
     return found
 
@@ -191,6 +196,16 @@ def _backend(config: pytest.Config) -> Backend:
             pytest.exit(str(error), returncode=ExitCode.CANNOT)
         config.stash[_BACKEND] = found
     return found
+
+
+def _check_names(settings: Settings) -> None:
+    """Refuse a flavor or capability that does not exist: it would be an error, or never fire, case by case."""
+    if settings.libos != DEFAULT_LIBOS and not Path(settings.libos).exists():
+        from testbed.libos.flavor import flavor  # noqa: PLC0415 (not every pytest session needs it)
+
+        flavor(settings.libos)
+    for name in (name for name in settings.require if name not in CAPABILITIES):
+        raise ConfigError(f"--require {name}: no such capability; {near_misses(name, CAPABILITIES)}")
 
 
 def _check_promise(backend: Backend, settings: Settings) -> None:

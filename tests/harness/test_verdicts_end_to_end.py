@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.backends.base import CAPABILITIES
+from testbed.paths import package_dir
+
 if TYPE_CHECKING:
     from tests.harness.inner import Inner
 
@@ -383,3 +386,31 @@ def test_session_without_networks_leaves_no_run(inner: Inner) -> None:
     inner.pytester.makepyfile(test_plain="def test_plain(): pass")
     assert inner.pytester.runpytest_inprocess("-p", "no:cacheprovider").ret == 0
     assert not (inner.pytester.path / "testbed-runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--libos", "linus"], "unknown flavor 'linus'"),
+        (["--require", "mptcp,mtpcp"], "--require mtpcp: no such capability; did you mean 'mptcp'?"),
+    ],
+)
+def test_name_that_does_not_exist_is_refused_before_anything_runs(inner: Inner, words: list[str], message: str) -> None:
+    inner.suite(PASSING)
+    result = inner.run(*words)
+    assert result.ret == 4
+    result.stderr.fnmatch_lines([f"*{message}*"])
+    assert not inner.run_dir.exists()
+
+
+def test_seed_without_a_network_says_what_is_missing(inner: Inner) -> None:
+    inner.suite("def test_it(seed): pass")
+    result = inner.run()
+    assert result.ret == 3
+    result.stdout.fnmatch_lines(["*test_it asks for 'seed' without the fixture 'network' among its arguments*"])
+
+
+def test_every_capability_of_the_agent_is_known() -> None:
+    source = (package_dir() / "agent/src/capability.rs").read_text()
+    found = re.findall(r'\("(\w+)", libc::|found\.push\("(\w+)"\)', source)
+    assert {one or other for one, other in found} == CAPABILITIES
