@@ -24,11 +24,12 @@ _SUMMARY = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed|error|skipped|xfailed|des
 
 @dataclass(frozen=True)
 class Step:
-    """One check: its name on the command line and what it runs in the checkout."""
+    """One check: its name on the command line, what it runs in the checkout, and whether only if it is named."""
 
     name: str
     argv: tuple[str, ...]
     folder: str = "."
+    by_name: bool = False
 
 
 @dataclass(frozen=True)
@@ -54,6 +55,7 @@ def steps() -> tuple[Step, ...]:
         Step("clippy", ("cargo", "clippy", "--quiet", "--all-targets", "--", "-D", "warnings"), cargo_folder),
         Step("cargo-test", ("cargo", "test", "--quiet"), cargo_folder),
         Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal")),
+        Step("builds", (*python, "pytest", "tests/libos", "-q", "-m", "build"), by_name=True),  # compiles kernels
     )
 
 
@@ -67,7 +69,10 @@ def check(
     """Run lint, types, Rust checks and testbed's own tests, all of them even after a failure."""
     root = checkout()
     every = {step.name: step for step in steps()}
-    chosen = [every[known("check", name, every)] for name in names or every]
+    chosen = [
+        every[known("check", name, every)]
+        for name in names or [step.name for step in every.values() if not step.by_name]
+    ]
     outcomes = [_run(step, root) for step in chosen]
     _report(outcomes)
     if any(outcome.code for outcome in outcomes):

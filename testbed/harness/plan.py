@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -102,6 +103,7 @@ def run_suites(
     args += ["-p", "no:cacheprovider"]
     # Our own modules are imported already, as this is not pytest's first line: no warning, no error of strict suites.
     args += ["-W", "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"]
+    os.environ.setdefault("PYTHONHASHSEED", "0")  # of workers; this process has its own from testbed.sh, or by chance
     code = int(pytest.main([*args, *pytest_args, *paths]))
     sys.stdout.flush()
     return ExitCode(code) if code in set(ExitCode) else code

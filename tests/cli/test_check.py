@@ -49,6 +49,14 @@ def test_all_good_is_no_exit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert capsys.readouterr().out.splitlines()[-1].startswith("1 checks in ")
 
 
+def test_a_step_that_must_be_named_runs_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = check.Step("slow", (sys.executable, "-c", "import sys; sys.exit(1)"), by_name=True)
+    monkeypatch.setattr(check, "steps", lambda: (_step("one", ""), slow))
+    check.check()
+    with pytest.raises(typer.Exit):
+        check.check(["slow"])
+
+
 @pytest.mark.parametrize(
     ("line", "found"),
     [

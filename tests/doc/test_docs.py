@@ -12,9 +12,11 @@ import pytest
 import typer.main
 
 from testbed.cli import main
+from testbed.errors import TestbedError
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "doc").rglob("*.md")])
+FOLDER = "."  # what a command in a command gives: the folder of an artifact
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)\s]+)\)")
 _INNER = re.compile(r"\$\(([^)]*)\)")
@@ -29,7 +31,7 @@ def blocks(text: str, language: str) -> list[str]:
 def calls(text: str) -> list[list[str]]:
     """Give the words of every call of testbed in the fenced ``sh`` blocks of a page."""
     lines = [line for body in blocks(text, "sh") for line in body.replace("\\\n", " ").splitlines()]
-    lines = [part for line in lines for part in (_INNER.sub("X", line), *_INNER.findall(line))]
+    lines = [part for line in lines for part in (_INNER.sub(FOLDER, line), *_INNER.findall(line))]
     return [shlex.split(words) for line in lines for words in _CALL.findall(line)]
 
 
@@ -48,7 +50,7 @@ def parse(words: list[str]) -> str:
             command = command.commands[rest.pop(0)]
         if "--help" not in rest:
             command.make_context(" ".join(path), rest, resilient_parsing=False)
-    except typer.TyperException as error:
+    except (typer.TyperException, TestbedError) as error:
         return f"{' '.join(path)}: {error}"
     return ""
 
@@ -71,7 +73,7 @@ def test_the_manual_has_commands() -> None:
     ("text", "found"),
     [
         ("```sh\n./testbed.sh make test\n```", [["make", "test"]]),
-        ('```sh\ntestbed run --libos "$(testbed build linux)"\n```', [["run", "--libos", "X"], ["build", "linux"]]),
+        ('```sh\ntestbed run --libos "$(testbed build linux)"\n```', [["run", "--libos", FOLDER], ["build", "linux"]]),
         ("```text\ntestbed nonsense\n```", []),
         ("```sh\ncd testbed && pytest\n```", []),
     ],
@@ -81,7 +83,8 @@ def test_calls_are_found(text: str, found: list[list[str]]) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [["mke"], ["make", "tests"], ["doctor", "--jsno"], ["list"], ["bench", "--runs", "x"]]
+    "words",
+    [["mke"], ["make", "tests"], ["doctor", "--jsno"], ["list"], ["bench", "--runs", "x"], ["run", "--libos", "linus"]],
 )
 def test_the_parser_refuses_what_does_not_exist(words: list[str]) -> None:
     assert parse(words) != ""
