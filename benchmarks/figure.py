@@ -7,6 +7,7 @@ import statistics
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from benchmarks.quiet import settle
 from testbed.errors import CapabilityError
 
 if TYPE_CHECKING:
@@ -86,8 +87,14 @@ def take(figure: Figure, runs: int) -> Measured:
     """Measure a figure some times; the first run of more than one warms caches and does not count."""
     try:
         if figure.once or runs == 1:
-            return Measured(figure=figure, values=(figure.measure(),))
+            return Measured(figure=figure, values=(_quietly(figure),))
         figure.measure()
-        return Measured(figure=figure, values=tuple(figure.measure() for _ in range(runs)))
+        return Measured(figure=figure, values=tuple(_quietly(figure) for _ in range(runs)))
     except CapabilityError as error:
         return Measured(figure=figure, skipped=error.message.partition("\n")[0])
+
+
+def _quietly(figure: Figure) -> float:
+    """Measure once, when the run before has really ended."""
+    settle()
+    return figure.measure()

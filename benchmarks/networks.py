@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from benchmarks.quiet import settle
 from testbed.backends.base import BackendOptions
 from testbed.backends.registry import backend
 from testbed.errors import CapabilityError
@@ -92,7 +93,9 @@ def lan_mininet_s() -> float:
 
 def lan_ratio() -> float:
     """Measure how many times longer Mininet takes than the backend ``netns``, one right after the other."""
-    return lan_mininet_s() / lan_host_s()
+    mininet_s = lan_mininet_s()
+    settle()
+    return mininet_s / lan_host_s()
 
 
 def memory_mib() -> float:
