@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import gc
+import hashlib
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -164,6 +165,16 @@ def test_guest_that_dies_stays_dead() -> None:
         assert [request["op"] for request in requests] == ["hello", "up", "read"], "asked once only"
         world.network.down()
         assert world.peer.closed == 1
+        assert str(world.network.died) == "the fake guest died"
+
+
+def test_answers_are_recorded_with_their_questions() -> None:
+    with agent(answers(lambda _: [ok(7, data=b"abc")])) as (sock, _):
+        world = World(sock)
+        assert world.network["h1"].read("/x") == b"abc"
+        assert world.network.died is None
+    fields = world.notes.commands[-1][1]
+    assert fields["reply"] == {"data": f"3 bytes sha256:{hashlib.sha256(b'abc').hexdigest()}"}
 
 
 def test_network_that_is_down_cannot_be_asked() -> None:

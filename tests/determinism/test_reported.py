@@ -120,6 +120,22 @@ def test_a_file_that_changes_on_the_host_is_reported(tmp_path: Path, visible_fol
     assert sides[0][2][0] != sides[1][2][0]
 
 
+def test_what_a_test_reads_is_compared_though_no_process_saw_it(tmp_path: Path, visible_folder: Path) -> None:
+    file = visible_folder / "changes"
+    session = pytest_in(
+        tmp_path,
+        f"""
+        import pathlib, time
+
+        def test_reads(network):
+            pathlib.Path({str(file)!r}).write_text(str(time.time_ns()))
+            assert network["h1"].read({str(file)!r})
+        """,
+    )
+    assert session.code == NONDETERMINISTIC_EXIT, session.text
+    assert session.cases["test_reads"]["difference"].startswith("first difference: command 1 differs (t = ")
+
+
 def test_a_packet_that_differs_is_reported(tmp_path: Path, programs: Path) -> None:
     session = pytest_in(
         tmp_path,
