@@ -1,0 +1,20 @@
+# SPDX-License-Identifier: MIT
+"""What the tests of this suite share."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from suites.process_manager.behave import Behave
+
+if TYPE_CHECKING:
+    from suites.process_manager.behave import Install
+    from testbed.backends.network import Network
+
+
+@pytest.fixture
+def behave(network: Network, program: Install) -> Behave:
+    """Give a function that runs a program of this suite and compares what it prints."""
+    return Behave(network, program)
