@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from testbed.harness import digest
 from testbed.harness.packets import Frame, frames
-from testbed.harness.recorder import COMMANDS_FILE, seconds
+from testbed.harness.recorder import COMMANDS_FILE, KERNEL_FILE, seconds
 from testbed.harness.records import Record
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ class Difference:
     """The first difference of one kind.
 
     Args:
-        kind: ``command``, ``process`` or ``packet``.
-        where: The part: ``commands``, ``process:NNN-NODE-PROGRAM`` or ``capture:LINK.NODE``.
+        kind: ``command``, ``process``, ``packet`` or ``kernel``.
+        where: The part: ``commands``, ``kernel``, ``process:NNN-NODE-PROGRAM`` or ``capture:LINK.NODE``.
         time_ns: When it happened at the earlier side, ns of the network's clock.
         index: Number of the command or packet (from 0), or offset of the byte in its stream.
         stream: ``cmdline``, ``stdout``, ``stderr`` or ``status`` of a process; else empty.
@@ -53,6 +53,8 @@ class Difference:
             head = f"process {name}: {self.stream} differs at byte {self.index} (its end at {at})"
         elif self.kind == "packet":
             head = f"capture {self.where.removeprefix(digest.CAPTURE)}: packet {self.index} differs ({at})"
+        elif self.kind == "kernel":
+            head = f"the kernel's log differs at byte {self.index}"
         else:
             head = f"command {self.index} differs ({at})"
         return f"{head}\n  execution {left}: {self.left}\n  execution {right}: {self.right}"
@@ -77,11 +79,13 @@ def compare(left: Path, right: Path) -> list[Difference]:
             continue
         if name == digest.COMMANDS:
             found.append(_commands(left, right))
+        elif name == digest.KERNEL:
+            found.append(_kernel(left, right, max(one.end_ns, two.end_ns)))
         elif name.startswith(digest.PROCESS):
             found.append(_process(name, left, right, (one, two)))
         else:
             found.append(_capture(name, left, right, one.epoch_ns))
-    order = {"process": 0, "packet": 1, "command": 2}
+    order = {"process": 0, "packet": 1, "command": 2, "kernel": 3}
     return sorted(found, key=lambda difference: (difference.time_ns, order[difference.kind], difference.where))
 
 
@@ -165,6 +169,13 @@ def _show(data: bytes) -> str:
 
 def _bytes(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
+
+
+def _kernel(left: Path, right: Path, end_ns: int) -> Difference:
+    """Compare what the kernels had to say, which was fetched at the end."""
+    one, two = _bytes(left / KERNEL_FILE) or b"", _bytes(right / KERNEL_FILE) or b""
+    at = first_difference(one, two)
+    return Difference("kernel", digest.KERNEL, end_ns, at, "", _around(one, at), _around(two, at))
 
 
 def _capture(name: str, left: Path, right: Path, epoch_ns: int) -> Difference:

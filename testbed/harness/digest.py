@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What of an execution is compared: its commands, processes and captures, and which parts a case leaves out."""
+"""What of an execution is compared: commands, processes, captures, the kernel's log; and what a case leaves out."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 COMMANDS = "commands"
+KERNEL = "kernel"
 PROCESS = "process:"
 CAPTURE = "capture:"
 
@@ -48,9 +49,9 @@ def matching(pattern: str, parts: Iterable[str]) -> list[str]:
     """Give the parts that an exclusion names.
 
     Args:
-        pattern: ``commands``; ``process:`` with the program, ``NODE-PROGRAM`` or the folder; ``capture:`` with
-            ``LINK.NODE`` or the link. ``*`` and ``?`` match as in a shell.
-        parts: Names of parts: ``commands``, ``process:NNN-NODE-PROGRAM``, ``capture:LINK.NODE``.
+        pattern: ``commands``; ``kernel``; ``process:`` with the program, ``NODE-PROGRAM`` or the folder; ``capture:``
+            with ``LINK.NODE`` or the link. ``*`` and ``?`` match as in a shell.
+        parts: Names of parts: ``commands``, ``kernel``, ``process:NNN-NODE-PROGRAM``, ``capture:LINK.NODE``.
 
     Returns:
         Those that it matches, in order.

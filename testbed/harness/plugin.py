@@ -27,7 +27,7 @@ NETWORK = "network"
 DEFAULT_SCENARIO = "pair"
 MARKERS = (
     "scenario(name_or_topology_or_callable, **params): the network of the case; params are those of the scenario",
-    "digest_without(*parts): leave parts out of the digest: 'commands', 'process:PROGRAM', 'capture:LINK.NODE'",
+    "digest_without(*parts): parts not in the digest: 'commands', 'process:PROGRAM', 'capture:LINK.NODE', 'kernel'",
     "requires(*capabilities): skip where the kernel lacks one of them: 'mptcp', 'sctp', ...",
     "real_time_budget(seconds): how long the case takes on a backend in real time",
     "memory(mib): memory of the guest",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMMANDS_FILE = "commands.jsonl"
+KERNEL_FILE = "kernel.log"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+@-]")
 _STREAMS = {1: "stdout", 2: "stderr"}
 
@@ -197,7 +198,7 @@ class DiskRecorder:
         self._kernel_log.append(text)
         self.record.taint |= taint & ~self._taint_before
         if text:
-            self._append(self.folder / "kernel.log", text.encode())
+            self._append(self.folder / KERNEL_FILE, text.encode())
 
     def complaints(self) -> list[kernlog.Complaint]:
         """Give what the kernel complained about so far; a taint counts only where nothing else tells of it."""
@@ -238,6 +239,8 @@ class DiskRecorder:
 
     def _parts(self) -> dict[str, str]:
         parts = {digest.COMMANDS: self._commands.hexdigest()}
+        if self.kernel_text:
+            parts[digest.KERNEL] = hashlib.sha256(self.kernel_text.encode()).hexdigest()
         for process in self._processes.values():
             out, err = (process.streams[number].sha.hexdigest() for number in (1, 2))
             name = process.folder.removeprefix("processes/")

@@ -277,6 +277,7 @@ def _agreement(cases: list[CaseRecord]) -> str:
 
 
 def _counts(cases: list[CaseRecord]) -> str:
-    """Count what is not simply passed."""
-    seen = Counter(case.verdict for case in cases if case.verdict is not Verdict.PASSED)
-    return "".join(f", {count} {verdict}" for verdict, count in sorted(seen.items()))
+    """Count what is not simply passed, and the cases that were compared only in part."""
+    seen = Counter(str(case.verdict) for case in cases if case.verdict is not Verdict.PASSED)
+    seen["compared in part (digest_without)"] = sum(bool(case.left_out) for case in cases)
+    return "".join(f", {count} {word}" for word, count in sorted(seen.items()) if count)

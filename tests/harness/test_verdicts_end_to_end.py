@@ -79,6 +79,23 @@ def test_file_that_changes_on_the_host_is_non_deterministic(inner: Inner) -> Non
     assert {execution["folder"] for execution in case["executions"]} == {f"{case['folder']}/{n}" for n in (1, 2)}
 
 
+def test_words_of_the_kernel_that_differ_are_non_deterministic(inner: Inner) -> None:
+    inner.suite("""
+        count = []
+
+        def test_notice(network):
+            count.append(1)
+            network.recorder.kernel_log(f"2.000000 5 notice {len(count)}", 0)
+    """)
+    assert inner.run().ret == 1
+    assert inner.case()["verdict"] == "non-deterministic"
+    assert inner.case()["difference"] == (
+        "first difference: the kernel's log differs at byte 18\n"
+        "  execution 1: '2.000000 5 notice ' >>> '1\\n'\n"
+        "  execution 2: '2.000000 5 notice ' >>> '2\\n'"
+    )
+
+
 def test_part_left_out_by_name_is_not_compared_and_shown(inner: Inner) -> None:
     inner.suite("""
         import pytest
@@ -89,8 +106,10 @@ def test_part_left_out_by_name_is_not_compared_and_shown(inner: Inner) -> None:
             network["h1"].write("/tmp/clock", host_clock())
             network["h1"].run(["cat", "/tmp/clock"])
     """)
-    assert inner.run().ret == 0
+    result = inner.run("--testbed-terminal")
+    assert result.ret == 0
     assert inner.case()["left_out"] == ["capture:h1-h2.h1", "process:000-h1-cat"]
+    result.stdout.fnmatch_lines(["PASS: TestSuite mini-suite *, 1 compared in part (digest_without)"])
 
 
 def test_left_out_part_that_does_not_exist_is_an_error(inner: Inner) -> None:
