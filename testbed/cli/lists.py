@@ -137,7 +137,7 @@ def flavors() -> Rows:
     """One row per library OS that can be built."""
     from testbed.libos.flavor import flavors as registry
 
-    return [{"name": name, "what": flavor.summary} for name, flavor in registry().items()]
+    return [{"name": name, "what": flavor.description} for name, flavor in registry().items()]
 
 
 def backends() -> Rows:

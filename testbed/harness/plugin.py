@@ -79,7 +79,7 @@ def _start_session(config: pytest.Config) -> None:
     config.pluginmanager.register(session, PLUGIN)
     asked = config.getoption("--repeat") is not None or config.getoption("--backend") != "timetravel"
     if asked:
-        _backend(config)
+        session.backend_chosen(settings_of(config).repeats(_backend(config)))
     if config.getoption("--run-dir") is not None or config.getoption("--testbed-terminal"):
         session.activate()
 

@@ -32,11 +32,6 @@ class Flavor:
     build: Callable[..., Artifact] = field(repr=False)
     capabilities: frozenset[str] = frozenset()
 
-    @property
-    def summary(self) -> str:
-        """Give the description."""
-        return self.description
-
 
 LINUX = Flavor(
     name="linux",
