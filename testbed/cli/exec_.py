@@ -123,7 +123,6 @@ def _drive(network: "Network", node: str, command: list[str], data: bytes, timeo
                 process.wait()
                 what = f"{shlex.join(command)} still ran after {timeout_s:g} s of the network's time and was killed"
                 raise DeadlineError(what, hint="--timeout SECONDS") from None
-            _ = process.running  # fetches what it wrote since, which is shown as it comes
 
 
 def _short(path: Path) -> str:

@@ -51,6 +51,16 @@ def test_a_timeout_kills_the_group(network: Agent) -> None:
     assert network.run("h1", "pgrep", "-x", "sleep")[1] == b""
 
 
+def test_every_reply_brings_what_running_programs_wrote(network: Agent) -> None:
+    number = network.spawn("h1", "sh", "-c", "echo early; : > /tmp/said; exec sleep 1000")
+    network.ask(
+        "await", node="h1", what="file", path="/tmp/said", proto=None, port=None, prefix=None, timeout=5 * SECOND
+    )
+    assert network.output(number, 1) == b"early\n"
+    network.ask("sleep", until=0)
+    assert network.output(number, 1) == b"early\n", "once only"
+
+
 def test_kill_and_wait(network: Agent) -> None:
     number = network.spawn("h1", "sleep", "1000")
     assert network.ask("wait", ids=[number], all=True, timeout=0) == {"done": []}

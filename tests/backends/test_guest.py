@@ -98,6 +98,16 @@ def test_guest_that_is_killed_is_crashed(up: Up) -> None:
         network["h1"].run(["true"])
 
 
+def test_what_was_written_before_the_last_answer_outlives_the_guest(up: Up) -> None:
+    network = up("single")
+    talker = network["h1"].spawn(["sh", "-c", "echo early; exec sleep 1000"])
+    network.sleep(1)
+    os.kill(network.session.peer.child.pid, signal.SIGKILL)  # type: ignore[attr-defined]
+    with pytest.raises(GuestCrashed):
+        network["h1"].read("/etc/hostname")
+    assert bytes(talker._output[1]) == b"early\n"
+
+
 def test_guest_that_spins_is_stalled_and_names_the_process(up: Up) -> None:
     network = up("single", stall_s=2.0)
     begin = time.monotonic()

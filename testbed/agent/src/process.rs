@@ -38,11 +38,12 @@ impl Stream {
 
     /// The next piece that the host has not seen; None where it has seen all.
     pub fn take(&mut self) -> io::Result<Option<Vec<u8>>> {
-        let mut piece = vec![0; CHUNK];
-        let length = self.file.read_at(&mut piece, self.sent)?;
-        if length == 0 {
+        let waiting = self.file.metadata()?.len().saturating_sub(self.sent);
+        if waiting == 0 {
             return Ok(None);
         }
+        let mut piece = vec![0; CHUNK.min(usize::try_from(waiting).unwrap_or(CHUNK))];
+        let length = self.file.read_at(&mut piece, self.sent)?;
         piece.truncate(length);
         self.sent += length as u64;
         Ok(Some(piece))

@@ -151,7 +151,12 @@ impl Ring {
             self.at = self.word(BLOCK_FIRST).load(Ordering::Relaxed) as usize;
         }
         while self.seen < count {
-            let Some((frame, next)) = parse(self.bytes(), self.at) else { return };
+            let Some((frame, next)) = parse(self.bytes(), self.at) else {
+                // What cannot be read is lost, and must be told of.
+                self.drops += u64::from(count - self.seen);
+                self.seen = count;
+                return;
+            };
             take(&frame);
             self.at += next;
             self.seen += 1;

@@ -94,6 +94,7 @@ impl Server {
             let result = protocol::decode(&frame).and_then(|request| self.answer(request));
             // What has happened meanwhile belongs before the reply, whatever the reply is.
             let result = self.report_exits().and(result);
+            let result = self.report_outputs().and(result);
             let result = self.emit_captures(false).and(result);
             let now = self.clock.now();
             let reply = protocol::encode_reply(&result, now).map_err(|e| io::Error::other(e.what))?;
@@ -372,6 +373,12 @@ impl Server {
             self.emit(&Event::Exit { id, status, end })?;
         }
         Ok(())
+    }
+
+    /// Send what running processes have written since the last reply: it would be lost if the guest died in the next.
+    fn report_outputs(&mut self) -> Result<()> {
+        let running: Vec<i64> = self.processes.iter().filter(|(_, p)| p.streams.is_some()).map(|(&id, _)| id).collect();
+        running.into_iter().try_for_each(|id| self.emit_output(id))
     }
 
     fn emit_output(&mut self, id: i64) -> Result<()> {
