@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: MIT
+"""Datagrams over bad links: some may be missing, but each that arrives is whole, and all are accounted for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from suites.common import ip_wire
+from suites.transport.scenario import LINKS, both_versions, bottleneck, over_all_links, protocols
+
+if TYPE_CHECKING:
+    from suites.transport.hosts import Hosts
+
+COUNT = 200
+BYTES = 1000
+NUMBERS = {"udp": ip_wire.UDP, "udplite": ip_wire.UDPLITE}
+INTERVAL_S = 0.001
+
+
+@bottleneck
+@both_versions
+@over_all_links
+@protocols("udp", "udplite", "dccp")
+@pytest.mark.real_time_budget(10)
+def test_datagrams_arrive_whole_or_not_at_all(hosts: Hosts, protocol: str, link: str) -> None:
+    """Not one datagram has other bytes than those of its number; what the link does is what the receiver counts."""
+    hosts.network.link("h1-h2").set(**LINKS[link])
+    words = ["--size", str(BYTES)]
+    sent, received = hosts.datagrams(protocol, COUNT, sender=[*words, "--interval", str(INTERVAL_S)], receiver=words)
+    count = int(received["received"])
+    assert int(sent["sent"]) == COUNT
+    assert received["wrong"] == "0"
+    assert COUNT // 10 < count <= 2 * COUNT
+    if link in ("clean", "duplicating") or (link == "reordering" and protocol != "dccp"):
+        assert received["hash"] == sent["hash"]
+    if link == "reordering":
+        assert int(received["late"]) > 0
+    else:
+        assert received["late"] == "0"
+    if protocol != "dccp":
+        arrived = arrivals(hosts, NUMBERS[protocol])
+        assert count == arrived if link != "corrupting" else count < arrived
+        assert (int(received["again"]) > 0) == (link == "duplicating")
+
+
+def arrivals(hosts: Hosts, protocol: int) -> int:
+    """Count the test's datagrams that reach the server on the wire."""
+    return sum(packet.body_bytes == 8 + BYTES for packet in hosts.packets_at("h2", protocol))
