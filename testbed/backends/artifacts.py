@@ -23,11 +23,16 @@ class Artifacts:
 
 def find_artifacts(kernel: Path | None, agent: Path | None) -> Artifacts:
     """Find the programs: as given, else by ``TESTBED_LINUX`` and ``TESTBED_AGENT``, else in the cache (or built)."""
-    found = kernel or _from_environment("TESTBED_LINUX") or _built_kernel()
+    return Artifacts(find_kernel(kernel), find_agent(agent))
+
+
+def find_kernel(given: Path | None) -> Path:
+    """Find the kernel's program, as :func:`find_artifacts` does."""
+    found = given or _from_environment("TESTBED_LINUX") or _built_kernel()
     program = found / "linux" if found.is_dir() else found
-    if not os.access(program, os.X_OK):
+    if not os.access(program, os.X_OK) or program.is_dir():
         raise ConfigError(f"the kernel {program} is no program", hint="build one: testbed build linux")
-    return Artifacts(program.absolute(), find_agent(agent))
+    return program.absolute()
 
 
 def find_agent(given: Path | None) -> Path:

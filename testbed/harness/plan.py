@@ -54,6 +54,8 @@ def resolve(words: Iterable[str], root: Path | None = None) -> list[str]:
             chosen.append(str(known[name]))
         elif Path(word.partition("::")[0]).exists():
             chosen.append(word)
+        elif "/" in word or word.partition("::")[0].endswith(".py"):
+            raise ConfigError(f"no suite {word!r}, and no such file or folder", hint="testbed list suites")
         else:
             raise ConfigError(f"no suite {word!r}; {near_misses(name, known)}", hint="testbed list suites")
     chosen = list(dict.fromkeys(chosen)) or [str(folder) for folder in known.values()]

@@ -200,10 +200,14 @@ def _backend(config: pytest.Config) -> Backend:
 
 def _check_names(settings: Settings) -> None:
     """Refuse a flavor or capability that does not exist: it would be an error, or never fire, case by case."""
-    if settings.libos != DEFAULT_LIBOS and not Path(settings.libos).exists():
-        from testbed.libos.flavor import flavor  # noqa: PLC0415 (not every pytest session needs it)
+    if settings.libos != DEFAULT_LIBOS:
+        from testbed.backends.artifacts import find_kernel  # noqa: PLC0415 (not every pytest session needs it)
+        from testbed.libos.flavor import flavor  # noqa: PLC0415
 
-        flavor(settings.libos)
+        if Path(settings.libos).exists():
+            find_kernel(Path(settings.libos))
+        else:
+            flavor(settings.libos)
     for name in (name for name in settings.require if name not in CAPABILITIES):
         raise ConfigError(f"--require {name}: no such capability; {near_misses(name, CAPABILITIES)}")
 

@@ -411,6 +411,7 @@ def test_session_without_networks_leaves_no_run(inner: Inner) -> None:
     ("words", "message"),
     [
         (["--libos", "linus"], "unknown flavor 'linus'"),
+        (["--libos", "suites"], "the kernel suites/linux is no program"),
         (["--require", "mptcp,mtpcp"], "--require mtpcp: no such capability; did you mean 'mptcp'?"),
     ],
 )
