@@ -5,6 +5,8 @@
 
 #include "bytes.h"
 
+#include <netinet/tcp.h>
+
 #define SOL_SCTP_LEVEL 132
 #define SCTP_ADD_ADDRESS 100 /* SCTP_SOCKOPT_BINDX_ADD, include/uapi/linux/sctp.h */
 #define SOL_MPTCP_LEVEL 284
@@ -48,6 +50,13 @@ static inline int receive_all(int fd, void *data, size_t bytes)
 		bytes -= got;
 	}
 	return 1;
+}
+
+/* Choose a congestion control (tcp(7)); NULL leaves the default. */
+static inline void use_congestion(int fd, const char *name)
+{
+	if (name)
+		check(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, strlen(name)) == 0, name);
 }
 
 /* Give a socket an address of its own; an SCTP socket that has one already gets another one (RFC 6458, 9.1). */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Usage: stream-receiver [--protocol tcp|mptcp|sctp] [--also ADDRESS]... ADDRESS PORT
+// Usage: stream-receiver [--protocol tcp|mptcp|sctp] [--congestion NAME] [--also ADDRESS]... ADDRESS PORT
 // Takes one connection, reads its blocks, answers with the hash of their bytes, and prints one line when the sender closes.
 #include "stream.h"
 
@@ -7,24 +7,27 @@
 
 static int usage(const char *name)
 {
-	fprintf(stderr, "usage: %s [--protocol tcp|mptcp|sctp] [--also ADDRESS]... ADDRESS PORT\n", name);
+	fprintf(stderr, "usage: %s [--protocol tcp|mptcp|sctp] [--congestion NAME] [--also ADDRESS]... ADDRESS PORT\n", name);
 	return 2;
 }
 
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
-		{"protocol", required_argument, NULL, 'p'}, {"also", required_argument, NULL, 'a'}, {0},
+		{"protocol", required_argument, NULL, 'p'}, {"also", required_argument, NULL, 'a'},
+		{"congestion", required_argument, NULL, 'c'}, {0},
 	};
 	int protocol = IPPROTO_TCP, type = SOCK_STREAM, option, listener, fd, one = 1, others = 0;
 	uint64_t hash = HASH_START, total = 0;
 	char block[BLOCK_BYTES];
-	const char *also[8];
+	const char *also[8], *congestion = NULL;
 	uint32_t length;
 
 	while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
 		if (option == 'p')
 			protocol = protocol_of(optarg, &type);
+		else if (option == 'c')
+			congestion = optarg;
 		else if (option == 'a' && others < 8)
 			also[others++] = optarg;
 		else
@@ -36,6 +39,7 @@ int main(int argc, char **argv)
 	check(listener >= 0, "socket");
 	if (protocol != IPPROTO_SCTP)
 		check(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)) == 0, "SO_REUSEADDR");
+	use_congestion(listener, congestion);
 	bind_to(listener, argv[optind], argv[optind + 1], 0);
 	for (int i = 0; i < others; i++)
 		bind_to(listener, also[i], argv[optind + 1], 1);

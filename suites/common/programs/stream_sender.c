@@ -6,7 +6,6 @@
 #include "stream.h"
 
 #include <getopt.h>
-#include <netinet/tcp.h>
 
 static int usage(const char *name)
 {
@@ -49,8 +48,7 @@ int main(int argc, char **argv)
 	to = resolve(argv[optind], argv[optind + 1]);
 	fd = socket(to->ai_family, type, protocol);
 	check(fd >= 0, "socket");
-	if (congestion)
-		check(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, congestion, strlen(congestion)) == 0, congestion);
+	use_congestion(fd, congestion);
 	for (int i = 0; i < froms; i++)
 		bind_to(fd, from[i], "0", i > 0);
 	check(connect(fd, to->ai_addr, to->ai_addrlen) == 0, "connect");
