@@ -70,7 +70,7 @@ class RunFolder:
         self._point_latest()
 
     def execution(self, suite: str, case: str, number: int) -> Path:
-        """Give the folder of one execution; a name that another of this run already has gets a number."""
+        """Give the folder of one execution; the names of two cases never agree (``identity.CaseId``)."""
         return self.path / CASES / suite / case / str(number)
 
     def relative(self, path: Path) -> str:
