@@ -65,11 +65,12 @@ int main(int argc, char **argv)
 		fd = accept(fd, NULL, NULL);
 		check(fd >= 0, "accept");
 	}
+	if (protocol != IPPROTO_DCCP)
+		check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &quiet, sizeof(quiet)) == 0, "SO_RCVTIMEO");
 	while ((got = receive(fd, words, sizeof(words))) > 0) {
 		uint64_t number = words[0];
 
-		if (received++ == 0 && protocol != IPPROTO_DCCP)
-			check(setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &quiet, sizeof(quiet)) == 0, "SO_RCVTIMEO");
+		received++;
 		if (number < MOST_NUMBERS)
 			make_datagram(expected, bytes, number);
 		if ((size_t)got != bytes || number >= MOST_NUMBERS || memcmp(words, expected, bytes)) {
