@@ -13,6 +13,7 @@ from testbed.backends.base import BackendOptions
 from testbed.backends.registry import backend
 from testbed.errors import CapabilityError
 from testbed.scenarios.registry import scenario
+from tests.rings import lacks
 
 if TYPE_CHECKING:
     from testbed.backends.network import Network
@@ -34,7 +35,7 @@ def up(request: pytest.FixtureRequest) -> Iterator[Up]:
     try:
         capabilities = found.capabilities()
     except CapabilityError as error:
-        pytest.skip(str(error))
+        lacks(found.name, error)
     needs = request.node.get_closest_marker("needs")
     if needs is not None and not capabilities.issuperset(needs.args):
         pytest.skip(f"the kernel behind {found.name} lacks {', '.join(sorted({*needs.args} - capabilities))}")

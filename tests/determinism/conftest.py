@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.backends.artifacts import Artifacts, find_artifacts
-from testbed.errors import TestbedError
+from testbed.errors import CapabilityError
 from testbed.paths import package_dir
 from tests.determinism import reference
+from tests.rings import lacks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,11 +32,11 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.fixture(scope="session")
 def artifacts() -> Artifacts:
-    """Give the kernel and the agent; what is missing in the cache is built, once."""
+    """Give the kernel and the agent; what is missing in the cache is built, once. A build that fails is no skip."""
     try:
         return find_artifacts(None, None)
-    except (TestbedError, ImportError) as error:
-        pytest.skip(f"no guest to boot: {error}")
+    except CapabilityError as error:
+        lacks("timetravel", error)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,7 @@ import pytest
 from testbed.backends.registry import backend
 from testbed.errors import CapabilityError
 from tests.faults.workshop import Workshop
+from tests.rings import lacks
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,4 +40,4 @@ def need(name: str) -> None:
     try:
         backend(name).capabilities()
     except CapabilityError as error:
-        pytest.skip(str(error))
+        lacks(name, error)

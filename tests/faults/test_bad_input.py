@@ -11,8 +11,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.paths import cache_dir
+from testbed.errors import CapabilityError
+from testbed.libos.linux.patches import series_for
+from testbed.libos.linux.source import find_source, read_release
+from testbed.libos.linux.worktree import WorkTree
 from tests.faults.conftest import need
+from tests.rings import lacks
 
 if TYPE_CHECKING:
     import subprocess
@@ -127,15 +131,19 @@ def test_source_that_does_not_exist(workshop: Workshop) -> None:
 @pytest.fixture
 def tree(workshop: Workshop) -> Path:
     """Make a small kernel tree that testbed's own series fits: the files it touches, as the distribution has them."""
-    works = sorted(cache_dir().glob("linux/work/*/original"))
-    if not works or not (works[0].parent / "tree/Makefile").exists():
-        pytest.skip("no kernel source has been unpacked yet: testbed build linux")
+    try:
+        unpacked = WorkTree(find_source())
+    except CapabilityError as error:
+        lacks("timetravel", error)
+    with unpacked.locked():
+        unpacked.prepare()
+        unpacked.apply(series_for(read_release(unpacked.tree).version))
     tree = workshop.folder / "linux"
-    shutil.copytree(works[0], tree)
+    shutil.copytree(unpacked.folder / "original", tree)
     for name in ("Makefile", "Kconfig", "Kbuild", "arch/um/Makefile", "init/main.c", "net/ipv4/tcp.c"):
         (tree / name).parent.mkdir(parents=True, exist_ok=True)
         if not (tree / name).exists():
-            shutil.copy(works[0].parent / "tree" / name, tree / name)
+            shutil.copy(unpacked.tree / name, tree / name)
     return tree
 
 
