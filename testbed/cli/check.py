@@ -54,6 +54,8 @@ def steps() -> tuple[Step, ...]:
         Step("cargo-fmt", ("cargo", "fmt", "--check"), cargo_folder),
         Step("clippy", ("cargo", "clippy", "--quiet", "--all-targets", "--", "-D", "warnings"), cargo_folder),
         Step("cargo-test", ("cargo", "test", "--quiet"), cargo_folder),
+        # Before the tests, and seen: else the first test that boots a guest builds its kernel in silence.
+        Step("build", (*python, "testbed", "build")),
         Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal")),
         Step("builds", (*python, "pytest", "tests/libos", "-q", "-m", "build"), by_name=True),  # compiles kernels
     )
