@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import subprocess
 import tempfile
@@ -127,7 +128,8 @@ def extract(tarball: Path, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix=".extract.", dir=target.parent) as folder:
         command = ["tar", "--no-same-owner", "-xf", str(tarball), "-C", folder]
-        result = subprocess.run(command, capture_output=True, text=True, check=False)
+        env = {**os.environ, "XZ_DEFAULTS": "-T0"}  # the distribution's tarballs have blocks: all CPUs can work on one
+        result = subprocess.run(command, capture_output=True, text=True, check=False, env=env)
         if result.returncode:
             raise BuildError(f"cannot unpack {tarball}: {' '.join(command)}: {result.stderr.strip()[-500:]}")
         entries = list(Path(folder).iterdir())
