@@ -98,7 +98,7 @@ class Case:
         difference = self._difference()
         if difference is not None:
             judged.append((Verdict.NON_DETERMINISTIC, difference.splitlines()[0]))
-        ends = list(dict.fromkeys(execution.verdict for execution in self.executions))
+        ends = list(dict.fromkeys(_end(execution) for execution in self.executions))
         if len(ends) > 1 and self.backend.promises_identical_bits:  # one passed, another was skipped or xfailed
             judged.append((Verdict.NON_DETERMINISTIC, f"executions ended differently: {', '.join(ends)}"))
         verdict = worst(verdict for verdict, _ in judged)
@@ -223,6 +223,11 @@ class Case:
         words += ["--libos", settings.libos] if settings.libos != "linux" else []
         words += [*(["--"] if ours else []), "--no-captures"] if not settings.capture else []
         return shlex.join(words)
+
+
+def _end(execution: Execution) -> str:
+    """Say how an execution ended; one that left nothing to compare is another end."""
+    return execution.verdict if execution.record is not None else f"{execution.verdict} without a record"
 
 
 def _plain_nodeid(item: pytest.Item) -> str:

@@ -271,6 +271,30 @@ def test_xfail_does_not_cover_a_crash(inner: Inner, word: str, verdict: str, cod
     assert (result.ret, inner.case()["verdict"]) == (code, verdict)
 
 
+def test_second_execution_without_a_network_is_no_pass(inner: Inner) -> None:
+    inner.suite("""
+        import pytest
+        from testbed.harness.execution import KEY
+
+        count = []
+
+        @pytest.fixture
+        def network(request):
+            count.append(1)
+            if len(count) > 1:
+                yield None
+                return
+            up = request.node.stash[KEY].bring_up(None)
+            yield up
+            up.down()
+
+        def test_it(network):
+            pass
+    """)
+    assert inner.run().ret == 1
+    assert inner.case()["reason"] == "executions ended differently: passed, passed without a record"
+
+
 def test_setup_alone_is_no_pass(inner: Inner) -> None:
     inner.suite(PASSING)
     assert inner.run("--setup-only").ret == 5

@@ -8,9 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.backends.base import BackendOptions
+from testbed.backends.registry import backend
 from testbed.errors import BuildError
 from testbed.libos.artifacts import ArtifactStore
 from testbed.libos.linux import build_linux, ensure_linux, toolchain
+from testbed.libos.linux.source import DISTRIBUTION
+from testbed.scenarios.registry import scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,3 +48,19 @@ def test_compile_error_of_a_users_patch_is_shown(tmp_path: Path) -> None:
     )
     with pytest.raises(BuildError, match=r"error: #error planted by a test(.|\n)*log: .*failed/linux-.*\.log$"):
         build_linux(patches=[patch], store=ArtifactStore(tmp_path / "store"))
+
+
+def test_older_kernel_builds_boots_and_is_deterministic(tmp_path: Path) -> None:
+    source = DISTRIBUTION / "linux-source-6.1.tar.xz"
+    if not source.exists():
+        pytest.skip(f"{source} is not installed")
+    kernel = build_linux(source=source, store=ArtifactStore(tmp_path / "store"))
+    assert kernel.manifest["inputs"]["source"]["release"].startswith("6.1.")
+    seen = []
+    for _ in range(2):
+        with backend("timetravel").up(scenario("pair"), options=BackendOptions(kernel=kernel.path)) as network:
+            assert network.release.startswith("6.1.")
+            done = network["h1"].run(["ping", "-c3", network["h2"].address()])
+            random = network["h1"].run(["cat", "/proc/sys/kernel/random/boot_id"])
+            seen.append((done.stdout, random.stdout, network.now(), network.link("h1-h2").capture("h2").read_bytes()))
+    assert seen[0] == seen[1]
