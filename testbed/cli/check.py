@@ -57,7 +57,7 @@ def steps() -> tuple[Step, ...]:
         # Before the tests, and seen: else the first test that boots a guest builds its kernel in silence.
         Step("build", (*python, "testbed", "build")),
         Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal")),
-        Step("builds", (*python, "pytest", "tests/libos", "-q", "-m", "build"), by_name=True),  # compiles kernels
+        Step("kernels", (*python, "pytest", "tests/libos", "-q", "-m", "build"), by_name=True),  # compiles kernels
     )
 
 
