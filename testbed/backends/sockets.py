@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Self
 from testbed.agent.protocol import NetworkTimeout
 from testbed.backends import sockaddr
 from testbed.backends.process import nanoseconds
+from testbed.backends.traffic import Tally
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from typing import Literal
 
     from testbed.backends.session import Session
     from testbed.backends.sockaddr import Address
@@ -151,6 +153,28 @@ class RemoteSocket:
     def getpeername(self) -> Address:
         """Give the peer's address."""
         return sockaddr.unpack(self._session.call("getpeername", sock=self._handle)["addr"])
+
+    def source(self, packet_bytes: int, at: Iterable[float], address: Address = None) -> None:
+        """Let the socket send packets at exact times from now on, in the background; times already past are at once.
+
+        Args:
+            packet_bytes: Payload of each packet: its number from 0 (8 bytes, big-endian), then filling.
+            at: When, in seconds of the network's clock, ascending: see :func:`testbed.backends.traffic.on_off`.
+            address: Where to; None is where the socket is connected to.
+        """
+        times = [round(time * 1e9) for time in at]
+        to = None if address is None else self._pack(address)
+        packed = struct.pack(f"<{len(times)}q", *times)
+        record = {"sock": self._handle, "size": packet_bytes, "packets": len(times), "at": packed, "addr": to}
+        self._session.call("source", record=record, sock=self._handle, size=packet_bytes, at=times, addr=to)
+
+    def sink(self) -> None:
+        """Count and drop all that the socket receives from now on; a listening one accepts, and counts for all."""
+        self._session.call("sink", sock=self._handle)
+
+    def tally(self, of: Literal["source", "sink"]) -> Tally:
+        """Give what the socket sent as a source or received as a sink until now."""
+        return Tally.from_reply(self._session.call("tally", sock=self._handle, of=of))
 
     def shutdown(self, how: int = socket.SHUT_RDWR) -> None:
         """Shut down one direction or both."""

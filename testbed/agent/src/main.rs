@@ -27,6 +27,7 @@ mod server;
 mod shape;
 mod spawn;
 mod sys;
+mod traffic;
 mod wire;
 
 use std::fs::OpenOptions;

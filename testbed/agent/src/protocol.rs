@@ -66,6 +66,9 @@ request!(GetSockOpt { sock: i64, level: i32, name: i32, max: usize });
 request!(SockName { sock: i64 });
 request!(Shutdown { sock: i64, how: i32 });
 request!(Close { sock: i64 });
+request!(Source { sock: i64, size: usize, at: Vec<i64>, addr: Option<ByteBuf> });
+request!(Sink { sock: i64 });
+request!(TallyOf { sock: i64, of: Role });
 request!(Inject { frames: Vec<(i64, usize, usize, Toward, ByteBuf)> });
 request!(LinkSet { link: usize, up: Option<bool>, shapes: Option<[Shape; 2]> });
 request!(Empty {});
@@ -83,6 +86,23 @@ pub enum Stdin {
 pub enum Toward {
     To,
     From,
+}
+
+/// What a socket does by itself.
+#[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    Source,
+    Sink,
+}
+
+impl Role {
+    pub fn word(self) -> &'static str {
+        match self {
+            Role::Source => "source",
+            Role::Sink => "sink",
+        }
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -203,6 +223,9 @@ pub enum Request {
     GetPeerName(SockName),
     Shutdown(Shutdown),
     Close(Close),
+    Source(Source),
+    Sink(Sink),
+    Tally(TallyOf),
     Inject(Inject),
     Link(LinkSet),
     Down,
@@ -212,7 +235,7 @@ pub enum Request {
 const OPS: &str =
     "hello, up, spawn, run, wait, output, kill, stdin, sleep, read, write, await, socket, bind, connect, \
                    listen, accept, send, recv, setsockopt, getsockopt, getsockname, getpeername, shutdown, close, \
-                   inject, link, down, flush";
+                   source, sink, tally, inject, link, down, flush";
 
 /// Decode one frame; anything that is not exactly a known request is a `usage` error that names it.
 pub fn decode(frame: &[u8]) -> Result<Request> {
@@ -255,6 +278,9 @@ pub fn decode(frame: &[u8]) -> Result<Request> {
         "getpeername" => Request::GetPeerName(body(op, frame)?),
         "shutdown" => Request::Shutdown(body(op, frame)?),
         "close" => Request::Close(body(op, frame)?),
+        "source" => Request::Source(body(op, frame)?),
+        "sink" => Request::Sink(body(op, frame)?),
+        "tally" => Request::Tally(body(op, frame)?),
         "inject" => Request::Inject(body(op, frame)?),
         "link" => Request::Link(body(op, frame)?),
         "down" => body::<Empty>(op, frame).map(|_| Request::Down)?,
@@ -294,6 +320,27 @@ pub enum Answer {
     Received { data: ByteBuf, addr: ByteBuf, flags: i32 },
     Value { value: ByteBuf },
     Addr { addr: ByteBuf },
+    Tally(Tally),
+}
+
+/// What a source sent or a sink received.
+#[derive(Clone, Default, Serialize)]
+pub struct Tally {
+    /// Datagrams; of a stream, writes or reads.
+    pub messages: u64,
+    pub bytes: u64,
+    /// When the first of them went or came, ns of the network's clock.
+    pub first: Option<i64>,
+    pub last: Option<i64>,
+    /// Bytes that the socket did not take when their time had come; they are not sent again.
+    pub refused: u64,
+    /// Packets of a source whose time has not come.
+    pub left: u64,
+    /// Connections that a sink accepted, and how many of them ended.
+    pub connections: u64,
+    pub ended: u64,
+    /// The last error of the socket.
+    pub errno: Option<i32>,
 }
 
 #[derive(Serialize)]

@@ -24,6 +24,7 @@ use crate::remote::Sockets;
 use crate::rootfs::{self, Origin};
 use crate::spawn::{self, Program};
 use crate::sys::{self, Reaped};
+use crate::traffic::Traffic;
 use crate::wire::Channel;
 
 /// Where this agent runs.
@@ -59,6 +60,7 @@ pub struct Server {
     log: Option<KernelLog>,
     processes: BTreeMap<i64, Process>,
     sockets: Sockets,
+    traffic: Traffic,
     down: bool,
 }
 
@@ -82,6 +84,7 @@ impl Server {
             log: None,
             processes: BTreeMap::new(),
             sockets: Sockets::default(),
+            traffic: Traffic::default(),
             down: false,
         })
     }
@@ -443,7 +446,8 @@ impl Server {
         channel: bool,
     ) -> Result<bool> {
         let injection = self.injector.as_ref().and_then(Injector::next);
-        let wake = [deadline, injection].into_iter().flatten().min().map(|t| self.clock.monotonic(t));
+        let wake =
+            [deadline, injection, self.traffic.next()].into_iter().flatten().min().map(|t| self.clock.monotonic(t));
         if wait && wake != self.armed {
             sys::timer_set(self.timer.as_fd(), wake).context(|| "timerfd")?;
             self.armed = wake;
@@ -467,6 +471,8 @@ impl Server {
             let pipe = self.processes[id].input.as_ref().map_or(none, |i| i.pipe().as_raw_fd());
             fds.push(entry(pipe, libc::POLLOUT));
         }
+        let sinks = fds.len();
+        fds.extend(self.traffic.watched(&self.sockets).into_iter().map(|fd| entry(fd, libc::POLLIN)));
         sys::poll(&mut fds, wait).context(|| "poll")?;
         if fds[1].revents != 0 {
             let mut count = [0; 8];
@@ -479,6 +485,9 @@ impl Server {
             self.reap();
         }
         self.inject_due()?;
+        self.traffic.send_due(&self.clock, &self.sockets);
+        let ready: Vec<RawFd> = fds[sinks..].iter().filter(|entry| entry.revents != 0).map(|entry| entry.fd).collect();
+        self.traffic.take(&self.clock, &self.sockets, &ready);
         if fds[2].revents != 0 {
             if let Some(capture) = &mut self.capture {
                 capture.drain(&self.clock);
@@ -487,7 +496,7 @@ impl Server {
                 self.emit_captures(false)?;
             }
         }
-        for (id, fd) in writers.iter().zip(&fds[5..]) {
+        for (id, fd) in writers.iter().zip(&fds[5..sinks]) {
             if fd.revents != 0 {
                 if let Some(process) = self.processes.get_mut(id) {
                     advance_input(process);
@@ -583,7 +592,18 @@ impl Server {
             Request::GetSockName(s) => self.name_of(s.sock, false),
             Request::GetPeerName(s) => self.name_of(s.sock, true),
             Request::Shutdown(s) => sys::shutdown(self.sockets.get(s.sock)?, s.how).context(|| "shutdown").and(nothing),
-            Request::Close(c) => self.sockets.close(c.sock).and(nothing),
+            Request::Close(c) => {
+                self.traffic.forget(c.sock);
+                self.sockets.close(c.sock).and(nothing)
+            }
+            Request::Source(s) => {
+                self.sockets.get(s.sock)?;
+                self.traffic.add_source(s.sock, s.size, s.at, s.addr.map(ByteBuf::into_vec))?;
+                self.traffic.send_due(&self.clock, &self.sockets);
+                nothing
+            }
+            Request::Sink(s) => self.traffic.add_sink(s.sock, self.sockets.get(s.sock)?).and(nothing),
+            Request::Tally(t) => self.traffic.tally(t.sock, t.of).map(Answer::Tally),
             _ => Err(Error::internal("a request that nobody serves")),
         }
     }
@@ -654,6 +674,7 @@ impl Server {
         }
         let deadline = self.clock.now().saturating_add(PATIENCE_NS);
         let gone = self.wait_for(Some(deadline), None, |server| Ok(!server.reap()))?;
+        self.traffic = Traffic::default();
         self.sockets = Sockets::default();
         self.report_exits()?;
         self.emit_captures(true)?;
