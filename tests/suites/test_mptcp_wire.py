@@ -3,8 +3,7 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any
 
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
@@ -12,18 +11,14 @@ from scapy.layers.l2 import Ether
 
 from suites.mptcp import mptcp_wire
 from suites.mptcp.mptcp_wire import ACK, Subtype
-
-if TYPE_CHECKING:
-    from testbed.backends.network import Network
+from tests.suites.wires import captured
 
 DSS = bytes([0x20, 0x05, 0, 0, 0, 1, 0, 0, 0, 9, 0, 0, 0, 2, 0, 3])  # data ACK 1, mapping 9 at 2, 3 bytes
 ADD_ADDR_ECHO = bytes([0x31, 4, 192, 0, 2, 7])
 
 
 def parse(*packets: Any) -> list[mptcp_wire.Segment]:
-    frames = [SimpleNamespace(time_ns=1_500_000_000, data=bytes(packet)[:128]) for packet in packets]
-    link = SimpleNamespace(frames=lambda _end: frames)
-    return mptcp_wire.segments(cast("Network", SimpleNamespace(link=lambda _name: link)), "a-b", "a")
+    return mptcp_wire.segments(captured(*packets), "a-b", "a")
 
 
 def test_ipv4_segment_with_two_options() -> None:
