@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from suites.common.timer_wheel import fires_s
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
@@ -17,12 +19,18 @@ if TYPE_CHECKING:
 
     Install = Callable[[Node, str], str]
 
+NS = 1_000_000_000
+
 LATE_NS = 50_000
 """How late a program may see a time: a system call takes 1 us of virtual time, reading a clock 256 ns."""
+
+TIMEOUT_S = 100_000.0
+"""More than a day: no program of this suite takes longer."""
 
 REAL_LATE_NS = 300_000_000
 """The same where the clock is that of the host, which has other things to do."""
 
+_EXPIRY = re.compile(r"\b(\d+) ns from (\d+) ns$", re.MULTILINE)
 _TIME = re.compile(r"\b(\d+) ns$", re.MULTILINE)
 
 alone = pytest.mark.scenario("single")
@@ -45,6 +53,11 @@ class Behave:
         self.network = network
         self.program = program
 
+    def each(self, name: str, expected: Mapping[str, str]) -> None:
+        """Run several behaviours of a program one after the other, in the same node."""
+        for behaviour, lines in expected.items():
+            self(name, behaviour, expected=lines)
+
     def __call__(
         self, name: str, *words: str, expected: str, code: int = 0, node: str = "h1", late_ns: int = LATE_NS
     ) -> Completed:
@@ -59,7 +72,7 @@ class Behave:
             late_ns: How late it may see a time.
         """
         place = self.network[node]
-        done = place.run([self.program(place, name), *words], timeout=None, check=False)
+        done = place.run([self.program(place, name), *words], timeout=TIMEOUT_S, check=False)
         assert (done.returncode, done.stderr) == (code, ""), f"{done.stderr}{done.stdout}"
         allowed = late_ns if self.network.virtual_time else REAL_LATE_NS
         compare(done.stdout, f"{expected}\n" if expected else "", late_ns=allowed)
@@ -71,10 +84,16 @@ def compare(found: str, expected: str, *, late_ns: int) -> None:
 
     Args:
         found: What was printed.
-        expected: The same, but for the times, with the exact ones.
+        expected: The same, but with exact times. ``N ns from 0 ns`` is a time-out of the kernel's timer wheel.
         late_ns: How late a time may be.
     """
+    wheel = [(int(length), int(armed)) for length, armed in _EXPIRY.findall(found)]
+    timeouts = [int(length) for length, _ in _EXPIRY.findall(expected)]
+    found, expected = (_EXPIRY.sub("(expiry)", text) for text in (found, expected))
     assert _TIME.sub("# ns", found) == _TIME.sub("# ns", expected)
     for printed, wanted in zip(_TIME.findall(found), _TIME.findall(expected), strict=True):
         late = int(printed) - int(wanted)
         assert 0 <= late <= late_ns, f"{printed} ns instead of {wanted} ns:\n{found}"
+    for (length, armed), timeout in zip(wheel, timeouts, strict=True):
+        fires = round(fires_s(armed / NS, timeout / NS) * NS) - armed
+        assert 0 <= length - fires <= late_ns, f"{length} ns from {armed} ns on instead of {fires} ns:\n{found}"

@@ -126,6 +126,19 @@ static inline void print_after(const char *what, int64_t start)
 	printf("%s after %" PRId64 " ns\n", what, now() - start);
 }
 
+#define NETWORK_EPOCH (INT64_C(1704067200) * SECOND) /* 2024-01-01: the network's clock begins, where it is virtual */
+
+/* A wait that the kernel's timer wheel ended: what it lasts depends on when it began, by the network's clock. */
+static inline void print_expiry(const char *what, int64_t start)
+{
+	struct timespec day;
+	int64_t length = now() - start;
+
+	clock_gettime(CLOCK_REALTIME, &day);
+	printf("%s after %" PRId64 " ns from %" PRId64 " ns\n", what, length,
+	       day.tv_sec * SECOND + day.tv_nsec - NETWORK_EPOCH - length);
+}
+
 static inline pid_t make_child(void)
 {
 	pid_t pid = fork();

@@ -185,7 +185,7 @@ static void pipes_to_programs(void)
 
 static void descriptors(void)
 {
-	int fd = open(PATH, O_RDWR | O_CREAT, 0600);
+	int fd = open(PATH, O_RDWR | O_CREAT | O_TRUNC, 0600);
 	FILE *stream = fdopen(fd, "w");
 
 	CHECK(stream);

@@ -61,7 +61,7 @@ static void interrupted(void)
 	start = now();
 	FAILS(nanosleep(&length, &left), EINTR);
 	print_after("interrupted", start);
-	printf("%ld.%09ld s were left\n", left.tv_sec, left.tv_nsec);
+	printf("left over: %" PRId64 " ns\n", left.tv_sec * SECOND + left.tv_nsec);
 }
 
 static void sleep_tells_the_rest(void)
