@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from suites.transport.scenario import bottleneck
+from suites.transport.scenario import RATE_BPS, bottleneck
 
 if TYPE_CHECKING:
     from suites.transport.hosts import Hosts
@@ -37,7 +37,6 @@ CONTROLS = (
     "yeah",
 )
 BYTES = 300_000
-RATE_BPS = 10_000_000
 TCP_CONGESTION = 13
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from suites.common import ip_wire
+from suites.transport.evidence import check_deeds
 from suites.transport.scenario import LINKS, both_versions, bottleneck, over_all_links, protocols
 
 if TYPE_CHECKING:
@@ -39,6 +40,7 @@ def test_datagrams_arrive_whole_or_not_at_all(hosts: Hosts, protocol: str, link:
         assert int(received["late"]) > 0
     else:
         assert received["late"] == "0"
+    check_deeds(hosts.network, link)
     if protocol != "dccp":
         arrived = arrivals(hosts, NUMBERS[protocol])
         assert count == arrived if link != "corrupting" else count < arrived

@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from suites.transport.scenario import LINKS, both_versions, bottleneck, over_all_links, protocols
+from suites.transport.evidence import check_deeds
+from suites.transport.scenario import (
+    LINKS,
+    RATE_BPS,
+    SLOW_BPS,
+    both_versions,
+    bottleneck,
+    over_all_links,
+    protocols,
+)
 
 if TYPE_CHECKING:
     from suites.transport.hosts import Hosts
@@ -25,3 +34,5 @@ def test_stream_arrives_whole(hosts: Hosts, protocol: str, link: str) -> None:
     hosts.network.link("h1-h2").set(**LINKS[link])
     sent, _ = hosts.start(protocol, BYTES).finish()
     assert sent.bytes == BYTES
+    assert sent.goodput_bps < (SLOW_BPS if link == "slow" else RATE_BPS)
+    check_deeds(hosts.network, link)
