@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     from testbed.backends.network import Network
 
 
+@pytest.fixture(autouse=True)
+def exact_time(network: Network) -> None:
+    """Skip where frames cannot leave at exact times."""
+    if not network.virtual_time:
+        pytest.skip(f"the backend {network.backend} runs in real time: no frame leaves at an exact one")
+
+
 @pytest.fixture
 def stranger(network: Network) -> Ghost:
     """Give a ghost beside h1 that h2 knows nothing of."""
