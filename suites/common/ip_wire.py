@@ -49,6 +49,32 @@ class Packet:
     body_bytes: int
 
 
+@dataclass(frozen=True)
+class Carried:
+    """Something that an IP packet carried.
+
+    Attributes:
+        packet: The packet.
+    """
+
+    packet: Packet
+
+    @property
+    def time_s(self) -> float:
+        """Seconds of the network's clock."""
+        return self.packet.time_s
+
+    @property
+    def source(self) -> str:
+        """Address of the sender."""
+        return self.packet.source
+
+    @property
+    def destination(self) -> str:
+        """Address of the receiver."""
+        return self.packet.destination
+
+
 def packets(network: Network, link: str, end: str, protocol: int | None = None) -> list[Packet]:
     """Give the IP packets captured at the end of a link, sent and received, in the order of time.
 

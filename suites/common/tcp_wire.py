@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from suites.common import ip_wire
+from suites.common.ip_wire import Carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -25,11 +26,10 @@ _OPTIONS_AT = 20
 
 
 @dataclass(frozen=True)
-class Segment:
+class Segment(Carried):
     """One TCP segment of a capture.
 
     Attributes:
-        packet: The IP packet that carried it.
         source_port, destination_port: Ports.
         sequence, acknowledgement: Their numbers.
         flags: TCP flags, as FIN, SYN, ... of this module.
@@ -38,7 +38,6 @@ class Segment:
         tcp_options: Kind and value of each option but no-operations, in their order.
     """
 
-    packet: Packet
     source_port: int
     destination_port: int
     sequence: int
@@ -47,21 +46,6 @@ class Segment:
     window: int
     payload_bytes: int
     tcp_options: tuple[tuple[int, bytes], ...]
-
-    @property
-    def time_s(self) -> float:
-        """Seconds of the network's clock."""
-        return self.packet.time_s
-
-    @property
-    def source(self) -> str:
-        """Address of the sender."""
-        return self.packet.source
-
-    @property
-    def destination(self) -> str:
-        """Address of the receiver."""
-        return self.packet.destination
 
     @property
     def ecn(self) -> int:

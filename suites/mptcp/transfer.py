@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from suites.common import transfer
+from suites.common.hosts import TwoHosts
 from suites.common.transfer import PORT, Outcome, Transfer
 from suites.mptcp import mptcp_wire
 
 if TYPE_CHECKING:
-    from suites.common.transfer import Install
     from suites.mptcp.mptcp_wire import Segment
-    from testbed.backends.network import Network
     from testbed.backends.node import Node
 
 __all__ = ["PORT", "Hosts", "Outcome", "Path", "Transfer"]
@@ -28,28 +27,8 @@ class Path(enum.StrEnum):
 
 
 @dataclass(frozen=True)
-class Hosts:
-    """The client ``h1`` and the server ``h2``, and how they are joined over ``r1`` and ``r2``.
-
-    Attributes:
-        network: The network, of scenario two_path.
-        program: The fixture that puts a program into a node.
-        version: IP version of all addresses.
-    """
-
-    network: Network
-    program: Install
-    version: int
-
-    @property
-    def client(self) -> Node:
-        """The host that connects."""
-        return self.network["h1"]
-
-    @property
-    def server(self) -> Node:
-        """The host that is connected to."""
-        return self.network["h2"]
+class Hosts(TwoHosts):
+    """The client ``h1`` and the server ``h2``, and how they are joined over ``r1`` and ``r2``."""
 
     def client_address(self, path: Path) -> str:
         """Give the client's address on a path."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from suites.common import ip_wire
+from suites.common.ip_wire import Carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,11 +44,10 @@ class Kind(enum.IntEnum):
 
 
 @dataclass(frozen=True)
-class Datagram:
+class Datagram(Carried):
     """One DCCP packet.
 
     Attributes:
-        packet: The IP packet that carried it.
         kind: Its type.
         sequence: Its number, of 48 bits.
         acknowledgement: The number that it acknowledges; 0 where its type has none.
@@ -57,7 +57,6 @@ class Datagram:
         payload_bytes: What follows the header.
     """
 
-    packet: Packet
     kind: Kind
     sequence: int
     acknowledgement: int
@@ -65,16 +64,6 @@ class Datagram:
     reset_code: int
     options: tuple[tuple[int, bytes], ...]
     payload_bytes: int
-
-    @property
-    def time_s(self) -> float:
-        """Seconds of the network's clock."""
-        return self.packet.time_s
-
-    @property
-    def source(self) -> str:
-        """Address of the sender."""
-        return self.packet.source
 
     def values(self, kind: int) -> list[bytes]:
         """Give the values of all options of a kind."""

@@ -8,6 +8,7 @@ from socket import AF_INET, AF_INET6, SOCK_DGRAM, SOCK_STREAM
 from typing import TYPE_CHECKING
 
 from suites.common import ip_wire, tcp_wire, transfer
+from suites.common.hosts import TwoHosts
 from suites.common.transfer import PORT, Transfer, fields
 
 if TYPE_CHECKING:
@@ -15,8 +16,6 @@ if TYPE_CHECKING:
 
     from suites.common.ip_wire import Packet
     from suites.common.tcp_wire import Segment
-    from suites.common.transfer import Install
-    from testbed.backends.network import Network
     from testbed.backends.node import Node
     from testbed.backends.sockets import RemoteSocket
 
@@ -27,28 +26,8 @@ SocketOption = tuple[int, int, int | bytes]
 
 
 @dataclass(frozen=True)
-class Hosts:
-    """The client ``h1`` and the server ``h2``, on one cable or with routers between them.
-
-    Attributes:
-        network: The network.
-        program: The fixture that puts a program into a node.
-        version: IP version of all addresses.
-    """
-
-    network: Network
-    program: Install
-    version: int
-
-    @property
-    def client(self) -> Node:
-        """The host that connects."""
-        return self.network["h1"]
-
-    @property
-    def server(self) -> Node:
-        """The host that is connected to."""
-        return self.network["h2"]
+class Hosts(TwoHosts):
+    """The client ``h1`` and the server ``h2``, on one cable or with routers between them."""
 
     @property
     def family(self) -> int:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from suites.common import ip_wire
+from suites.common.ip_wire import Carried
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -42,11 +43,10 @@ class Kind(enum.IntEnum):
 
 
 @dataclass(frozen=True)
-class Chunk:
+class Chunk(Carried):
     """One chunk.
 
     Attributes:
-        packet: The IP packet that it came in.
         tag: The packet's verification tag.
         kind: Its type.
         flags: Its flags.
@@ -54,27 +54,11 @@ class Chunk:
         length: Bytes of the body on the wire, without padding.
     """
 
-    packet: Packet
     tag: int
     kind: int
     flags: int
     body: bytes
     length: int
-
-    @property
-    def time_s(self) -> float:
-        """Seconds of the network's clock."""
-        return self.packet.time_s
-
-    @property
-    def source(self) -> str:
-        """Address of the sender."""
-        return self.packet.source
-
-    @property
-    def destination(self) -> str:
-        """Address of the receiver."""
-        return self.packet.destination
 
     @property
     def number(self) -> int:
