@@ -41,3 +41,25 @@ def fires_s(armed_s: float, timeout_s: float) -> float:
     shift = level * _LEVEL_SHIFT
     bucket = ((expires >> shift) + 1) << shift
     return (bucket - _FIRST_JIFFY) / HZ + _BOOT_S
+
+
+def backoff_s(
+    start_s: float, timeout_s: float, count: int, *, most_s: float = math.inf, armed_after_s: float = 0.0
+) -> list[float]:
+    """Say when a timer fires that is armed each time for twice as long.
+
+    Args:
+        start_s: When it is armed first, in seconds of the network's clock.
+        timeout_s: For how long, the first time.
+        count: How many times are wanted, the start included.
+        most_s: It is never armed for longer than this.
+        armed_after_s: How long after it fired it is armed again.
+
+    Returns:
+        Seconds of the network's clock, the start first.
+    """
+    found = [start_s]
+    while len(found) < count:
+        found.append(fires_s(found[-1] + armed_after_s, timeout_s))
+        timeout_s = min(2 * timeout_s, most_s)
+    return found

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from suites.common import ip_wire
-from suites.common.timer_wheel import fires_s
+from suites.common.timer_wheel import backoff_s, fires_s
 from suites.common.transfer import PORT
 from suites.transport import sctp_options, sctp_wire
 from suites.transport.hosts import FOREVER_MS, sysctl
@@ -42,15 +42,6 @@ def at(hosts: Hosts, end: str) -> list[Chunk]:
     """Give the chunks at a host, but those of heartbeats."""
     found = sctp_wire.chunks(hosts.network, "h1-h2", end)
     return [chunk for chunk in found if chunk.kind not in (Kind.HEARTBEAT, Kind.HEARTBEAT_ACK)]
-
-
-def backoff(start_s: float, timeout_s: float, count: int) -> list[float]:
-    """Give the times of a timer that is armed at each of them for twice as long, at most MOST_RTO_S."""
-    found = [start_s]
-    while len(found) < count:
-        found.append(fires_s(found[-1], timeout_s))
-        timeout_s = min(2 * timeout_s, MOST_RTO_S)
-    return found
 
 
 @both_versions
@@ -138,7 +129,8 @@ def test_lost_init_is_sent_again_with_doubling_timeouts(hosts: Hosts) -> None:
     ended_s = hosts.network.now()
     times = [chunk.time_s for chunk in at(hosts, "h1")]
     assert len(times) == 1 + INIT_RETRANSMISSIONS
-    assert [*times, ended_s] == pytest.approx(backoff(times[0], INITIAL_RTO_S, 2 + INIT_RETRANSMISSIONS), abs=EXACT_S)
+    expected = backoff_s(times[0], INITIAL_RTO_S, 2 + INIT_RETRANSMISSIONS, most_s=MOST_RTO_S)
+    assert [*times, ended_s] == pytest.approx(expected, abs=EXACT_S)
 
 
 @both_versions
@@ -161,7 +153,7 @@ def test_data_is_sent_again_until_the_association_is_given_up(hosts: Hosts) -> N
     assert len({chunk.number for chunk in data}) == 1
     times = [chunk.time_s for chunk in data]
     assert len(times) == 1 + ASSOCIATION_RETRANSMISSIONS
-    expected = backoff(times[0], LEAST_RTO_S, 2 + ASSOCIATION_RETRANSMISSIONS)
+    expected = backoff_s(times[0], LEAST_RTO_S, 2 + ASSOCIATION_RETRANSMISSIONS, most_s=MOST_RTO_S)
     assert [*times, ended_s] == pytest.approx(expected, abs=EXACT_S)
 
 

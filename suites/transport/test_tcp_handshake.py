@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from suites.common.tcp_wire import ACK, RST, SYN
-from suites.common.timer_wheel import fires_s
+from suites.common.timer_wheel import backoff_s, fires_s
 from suites.common.transfer import PORT
 from suites.transport.hosts import sysctl
 from suites.transport.scenario import DELAY_S, RTT_S, both_versions, wire
@@ -81,7 +81,7 @@ def test_lost_syn_is_sent_again_after_1_3_7_seconds(hosts: Hosts) -> None:
         connecting.connect((hosts.server_address, PORT))
     ended_s = hosts.network.now()
     times = [segment.time_s for segment in hosts.sent_by_client()]
-    expected = doubling(times[0], FIRST_TIMEOUT_S, 8)
+    expected = backoff_s(times[0], FIRST_TIMEOUT_S, 8)
     assert [*times, ended_s] == pytest.approx(expected, abs=1e-4)
     whole = [round(time - times[0]) for time in times]
     assert whole[:4] == [0, 1, 3, 7]
@@ -169,12 +169,3 @@ def has_linear_timeouts(hosts: Hosts) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def doubling(start_s: float, timeout_s: float, count: int) -> list[float]:
-    """Give times of a timer that is armed at each of them for twice as long as before."""
-    times = [start_s]
-    while len(times) < count:
-        times.append(fires_s(times[-1], timeout_s))
-        timeout_s *= 2
-    return times

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from suites.common.tcp_wire import ACK
-from suites.common.timer_wheel import fires_s
+from suites.common.timer_wheel import backoff_s, fires_s
 from suites.transport.hosts import sysctl
 from suites.transport.scenario import RTT_S, both_versions, wire
 from suites.transport.tcp_options import (
@@ -39,15 +39,6 @@ EXACT_S = 1e-4
 def times(found: Sequence[Segment]) -> list[float]:
     """Give the times of segments, in seconds."""
     return [segment.time_s for segment in found]
-
-
-def backoff(start_s: float, timeout_s: float, count: int, *, armed_after_s: float = 0.0) -> list[float]:
-    """Give the times of a timer that is armed at each of them, or soon after, for twice as long."""
-    found = [start_s]
-    while len(found) < count:
-        found.append(fires_s(found[-1] + armed_after_s, timeout_s))
-        timeout_s = min(2 * timeout_s, LONGEST_RTO_S)
-    return found
 
 
 def send_until_blocked(sock: RemoteSocket) -> int:
@@ -80,7 +71,8 @@ def test_retransmissions_back_off_until_the_connection_is_given_up(hosts: Hosts)
     data = [segment for segment in hosts.sent_by_client() if segment.payload_bytes]
     assert len({segment.sequence for segment in data}) == 1
     assert len(data) == 16
-    assert [*times(data), ended_s] == pytest.approx(backoff(data[0].time_s, timeout_s, 17), abs=EXACT_S)
+    expected = backoff_s(data[0].time_s, timeout_s, 17, most_s=LONGEST_RTO_S)
+    assert [*times(data), ended_s] == pytest.approx(expected, abs=EXACT_S)
 
 
 @pytest.mark.real_time_budget(10)
@@ -188,7 +180,7 @@ def test_zero_window_is_probed_until_it_opens(hosts: Hosts) -> None:
     assert all(segment.payload_bytes == 0 for segment in probes)
     assert len(probes) >= 6
     # The timer is armed again by the answer to each probe, one round trip later.
-    expected = backoff(probes[0].time_s, 2 * timeout_s, len(probes), armed_after_s=RTT_S)
+    expected = backoff_s(probes[0].time_s, 2 * timeout_s, len(probes), armed_after_s=RTT_S)
     assert times(probes) == pytest.approx(expected, abs=EXACT_S)
     received = 0
     while received < sent:
