@@ -16,6 +16,8 @@ from testbed.libos.artifacts import LOG, ArtifactStore, sha256_file
 from testbed.paths import package_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from testbed.backends.node import Node
 
 ARTIFACT = "testbin"
@@ -40,20 +42,20 @@ def sources(root: Path | None = None) -> dict[str, Path]:
     for folder in dict.fromkeys(path.resolve() for path in roots):
         for file in sorted(folder.glob("*/programs/*.c")):
             name = file.stem.replace("_", "-")
-            if name in found and found[name].parent.parent.name != file.parent.parent.name:
+            if name in found and _suite_of(found[name]) != _suite_of(file):
                 raise ConfigError(f"two suites have a program {name!r}: {found[name]} and {file}")
             found.setdefault(name, file)
     return dict(sorted(found.items()))
 
 
-def ensure_testbin(root: Path | None = None) -> Path:
-    """Compile all programs of the suites, where it was not done yet.
+def ensure_testbin(root: Path | None = None) -> dict[str, Path]:
+    """Compile the programs of all suites, where it was not done yet.
 
     Args:
         root: As of ``sources``.
 
     Returns:
-        The artifact's folder: one executable for each name.
+        Name of a suite's folder to the folder of its artifact: one executable for each program.
 
     Raises:
         BuildError: The compiler refused one; its words are in the message.
@@ -62,15 +64,25 @@ def ensure_testbin(root: Path | None = None) -> Path:
     files = sources(root)
     if not files:
         raise ConfigError("no suite has programs (suites/*/programs/*.c)")
+    return {suite: _ensure(suite, files) for suite in sorted({_suite_of(file) for file in files.values()})}
+
+
+def _ensure(suite: str, every: Mapping[str, Path]) -> Path:
+    """Compile one suite's programs: one that does not compile is no other suite's trouble."""
+    files = {name: file for name, file in every.items() if _suite_of(file) == suite}
     compiler = _compiler()
     inputs = {
         "compiler": _version(compiler),
         "flags": list(FLAGS),
         "sources": {name: sha256_file(file) for name, file in files.items()},
-        "headers": _headers({file.parent for file in files.values()}),
+        "headers": _headers({file.parent for file in every.values()}),
     }
-    store = ArtifactStore()
-    return store.get_or_build(ARTIFACT, inputs, lambda folder: _compile(compiler, files, folder)).path
+    name = f"{ARTIFACT}-{suite.replace('_', '-')}"
+    return ArtifactStore().get_or_build(name, inputs, lambda folder: _compile(compiler, files, folder)).path
+
+
+def _suite_of(file: Path) -> str:
+    return file.parent.parent.name
 
 
 def install(node: Node, name: str) -> str:
@@ -91,14 +103,14 @@ def install(node: Node, name: str) -> str:
     if plain not in valid:
         raise ConfigError(f"no suite has a program {name!r}; {near_misses(plain, valid)}")
     path = f"{GUEST_FOLDER}/{plain}"
-    node.write(path, _program(plain, _stamp(valid)), mode=0o755)
+    node.write(path, _program(plain, _suite_of(valid[plain]), _stamp(valid)), mode=0o755)
     return path
 
 
 @functools.lru_cache(maxsize=64)
-def _program(name: str, stamp: Stamp) -> bytes:  # noqa: ARG001 (part of the key)
+def _program(name: str, suite: str, stamp: Stamp) -> bytes:  # noqa: ARG001 (part of the key)
     """Give a program's bytes; a case must not pay for asking the compiler who it is."""
-    return (ensure_testbin() / name).read_bytes()
+    return (_ensure(suite, sources()) / name).read_bytes()
 
 
 def _stamp(files: dict[str, Path]) -> Stamp:

@@ -28,7 +28,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_programs_are_compiled_once(root: Path) -> None:
     first = ensure_testbin(root)
-    assert subprocess.check_output([first / "say-hello"]) == b"hello\n"
+    assert subprocess.check_output([first["one"] / "say-hello"]) == b"hello\n"
     assert ensure_testbin(root) == first
     (root / "one/programs/say_hello.c").write_text(HELLO.replace("hello", "bye"))
     assert ensure_testbin(root) != first
@@ -41,13 +41,24 @@ def test_header_is_an_input(root: Path) -> None:
 
 
 def test_programs_hold_no_path_of_the_host(root: Path) -> None:
-    assert str(root).encode() not in (ensure_testbin(root) / "say-hello").read_bytes()
+    assert str(root).encode() not in (ensure_testbin(root)["one"] / "say-hello").read_bytes()
 
 
 def test_compiler_error_has_the_compilers_words(root: Path) -> None:
     (root / "one/programs/bad.c").write_text("int main(void) { int unused; return 0; }\n")
     with pytest.raises(BuildError, match=r"(?s)^/.*gcc refused .*/bad\.c \(exit code 1\):\n.*unused variable 'unused'"):
         ensure_testbin(root)
+
+
+def test_program_that_does_not_compile_is_no_other_suites_trouble(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (root / "two/programs").mkdir(parents=True)
+    (root / "two/programs/bad.c").write_text("not C\n")
+    monkeypatch.chdir(root.parent)
+    node = FakeNode()
+    install(node, "say-hello")  # type: ignore[arg-type]
+    assert "/testbin/say-hello" in node.written
+    with pytest.raises(BuildError, match=r"refused .*/two/programs/bad\.c"):
+        install(node, "bad")  # type: ignore[arg-type]
 
 
 def test_missing_compiler_is_a_capability_error(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

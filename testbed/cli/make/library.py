@@ -26,7 +26,8 @@ def library(
 def testbin() -> None:
     """Build the agent and the programs that the suites run in nodes. Prints the folders."""
     line(str(agent_folder()))
-    line(str(testbin_folder()))
+    for folder in testbin_folders():
+        line(str(folder))
 
 
 def set_up(backend: str, libos: str) -> None:
@@ -45,9 +46,9 @@ def agent_folder() -> Path:
         return ensure_agent().path
 
 
-def testbin_folder() -> Path:
-    """Build the suites' programs where they are missing; their artifact's folder."""
+def testbin_folders() -> list[Path]:
+    """Build the suites' programs where they are missing; the folders of their artifacts."""
     from testbed.harness.programs import ensure_testbin
 
     with waiting("suites' programs: compiling"):
-        return ensure_testbin()
+        return list(ensure_testbin().values())

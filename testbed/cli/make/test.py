@@ -4,7 +4,7 @@
 import typer
 
 from testbed.cli import options
-from testbed.cli.make.library import set_up, testbin_folder
+from testbed.cli.make.library import set_up
 
 
 def make_test(
@@ -28,7 +28,6 @@ def make_test(
     names = [*(suites or ()), *(examples or ())]
     resolve(names)  # refuses an unknown name before anything is built
     set_up(backend, libos)
-    testbin_folder()
     code = run_suites(
         names,
         workers=options.workers(workers),
