@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,3 +19,9 @@ if TYPE_CHECKING:
 def behave(network: Network, program: Install) -> Behave:
     """Give a function that runs a program of this suite and compares what it prints."""
     return Behave(network, program)
+
+
+@pytest.fixture
+def record_folder(network: Network) -> Path:
+    """Give the folder of the record of this execution, which is written as the case runs (doc/records.md)."""
+    return Path(network.session.recorder.console_path).parent

@@ -29,7 +29,7 @@ STRINGS = {
     "formats": "[   42] [42   ] [00042] [+42] [ff] [010]\n[   3.142] [1.234568e+04] [1e-10] [0x1p-1]\n"
     "[abc] [     right] [left      ] [c] [%] [(nil)]\n[    42] [44] [1099511627776] [7]",
     "sorting": "sorted and found",
-    "other-alphabets": "Grüße, 世界",  # noqa: RUF001  # the comma is wide on purpose
+    "other-alphabets": "Grüße, 世界",
     "patterns": "matched",
     "options": "a -\nb -\nc value\nl x\n? -\nrest: word rest",
 }

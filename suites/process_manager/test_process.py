@@ -92,7 +92,9 @@ def test_fork(behave: Behave, behaviour: str, expected: str) -> None:
 
 def test_vfork_until_exec(behave: Behave) -> None:
     """After vfork the parent goes on when its child executes another program, not when that ends."""
-    done = behave("process-fork", "vfork-until-exec", expected="parent goes on after 0 ns\nchild has slept", late_ns=10**9)
+    done = behave(
+        "process-fork", "vfork-until-exec", expected="parent goes on after 0 ns\nchild has slept", late_ns=10**9
+    )
     assert done.duration_s == pytest.approx(2.0, abs=0.1)
 
 

@@ -12,6 +12,14 @@ static void with_code(void)
 	exit(atoi(arguments[0]));
 }
 
+/* After some seconds, with their number as the code. */
+static void later(void)
+{
+	CHECK(arguments[0]);
+	sleep_until(now() + atoi(arguments[0]) * SECOND);
+	exit(atoi(arguments[0]));
+}
+
 static void by_signal(void)
 {
 	CHECK(arguments[0]);
@@ -135,6 +143,7 @@ static void main_ends_before_its_threads(void)
 
 BEHAVIOURS(
 	{"with-code", with_code},
+	{"later", later},
 	{"by-signal", by_signal},
 	{"handlers-in-reverse", handlers_in_reverse},
 	{"handlers-on-return", handlers_on_return},
