@@ -119,6 +119,7 @@ def kernel_words(seed: int, memory_mib: int) -> list[str]:
         f"mem={memory_mib}M",
         "time-travel=inf-cpu",
         f"time-travel-start={START_NS}",
+        "root=none",
         "rootfstype=hostfs",
         "rootflags=.",
         "ro",
