@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +10,8 @@ import pytest
 from suites.process_manager.behave import Behave
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from suites.process_manager.behave import Install
     from testbed.backends.network import Network
 
@@ -24,4 +25,6 @@ def behave(network: Network, program: Install) -> Behave:
 @pytest.fixture
 def record_folder(network: Network) -> Path:
     """Give the folder of the record of this execution, which is written as the case runs (doc/records.md)."""
-    return Path(network.session.recorder.console_path).parent
+    console = network.session.recorder.console_path
+    assert console is not None
+    return console.parent

@@ -148,9 +148,9 @@ def test_nothing_leaks(network: Network) -> None:
 
     census()  # the first one fills caches
     before = census()
-    for _ in range(50):
+    for _ in range(20):
         node.run(["sh", "-c", "sleep 0.01 & cat /dev/null | cat; wait"])
-    killed = [node.spawn(["sleep", "1000"]) for _ in range(50)]
+    killed = [node.spawn(["sleep", "1000"]) for _ in range(20)]
     for process in killed:
         process.kill()
         process.wait()

@@ -135,3 +135,17 @@ def test_ends_by_signals(behave: Behave) -> None:
     """The test gets the number of the signal that ended a program; some signals end none."""
     for number in (signal.SIGHUP, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM, signal.SIGRTMAX):
         behave("process-exit", "by-signal", str(int(number)), expected="", code=-number)
+
+
+def test_programs_of_this_suite_fail_loudly(behave: Behave) -> None:
+    """An unknown behaviour is a usage error that lists the known ones; a surprise ends a program with its place."""
+    place = behave.network["h1"]
+    path = behave.program(place, "process-exit")
+    unknown = place.run([path, "missing"], check=False)
+    assert (unknown.returncode, unknown.stdout) == (2, "")
+    assert unknown.stderr.startswith(f"usage: {path} BEHAVIOUR")
+    assert "\n  handlers-in-reverse\n" in unknown.stderr
+    surprised = place.run([path, "with-code"], check=False)
+    assert (surprised.returncode, surprised.stdout) == (1, "")
+    assert surprised.stderr.startswith("process_exit.c:")
+    assert "wanted arguments[0]" in surprised.stderr
