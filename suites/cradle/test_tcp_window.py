@@ -4,12 +4,17 @@
 from __future__ import annotations
 
 import itertools
+from typing import TYPE_CHECKING
 
 import pytest
 from scapy.layers.inet import TCP
 
+from suites.common.kernel import since
 from suites.cradle.by_hand import FIRST, HandTcp, option, payload
 from suites.cradle.scenario import both_versions, cable, doubles, flight_s
+
+if TYPE_CHECKING:
+    from testbed.backends.network import Network
 
 pytestmark = cable
 
@@ -108,8 +113,9 @@ def test_data_that_nobody_acknowledges_is_repeated_at_doubling_intervals(tcp: Ha
     assert doubles(backed_off), gaps
 
 
-def test_closed_window_is_probed_until_it_opens(tcp: HandTcp) -> None:
+def test_closed_window_is_probed_until_it_opens(network: Network, tcp: HandTcp) -> None:
     """Into a window of zero go only probes, at doubling intervals; when it opens, the data comes at once."""
+    since(network, (6, 12), "probes with the data itself")
     server = tcp.open()
     tcp.window = 0
     assert tcp.say("A") == []

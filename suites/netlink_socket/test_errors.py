@@ -12,6 +12,7 @@ from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REQUEST
 from pyroute2.netlink.rtnl import RTM_DELADDR, RTM_GETLINK, RTM_NEWADDR, RTM_NEWROUTE
 from pyroute2.netlink.rtnl.rtmsg import rtmsg
 
+from suites.common.kernel import since
 from suites.netlink_socket import messages
 from suites.netlink_socket.messages import IPV4, IPV6, Family, both_families
 from suites.netlink_socket.netlink import (
@@ -27,6 +28,7 @@ from suites.netlink_socket.netlink import (
 from suites.netlink_socket.scenario import three_in_a_row
 
 if TYPE_CHECKING:
+    from testbed.backends.network import Network
     from testbed.backends.node import Node
 
 pytestmark = three_in_a_row
@@ -63,8 +65,9 @@ def test_capped_error_echoes_the_header_alone(rtnl: Netlink) -> None:
 
 
 @pytest.mark.parametrize("capped", [False, True], ids=["whole", "capped"])
-def test_extended_ack_says_why(rtnl: Netlink, *, capped: bool) -> None:
+def test_extended_ack_says_why(network: Network, rtnl: Netlink, *, capped: bool) -> None:
     """With NETLINK_EXT_ACK the error has a text, after the echo of the request whether that is whole or capped."""
+    since(network, (6, 12), "has no text for an address on an unknown device")
     rtnl.option(NETLINK_EXT_ACK)
     rtnl.option(NETLINK_CAP_ACK, int(capped))
     ack = refuse(rtnl, bad_address(rtnl))

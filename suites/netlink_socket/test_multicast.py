@@ -23,6 +23,7 @@ from pyroute2.netlink.rtnl import (
     RTM_NEWRULE,
 )
 
+from suites.common.kernel import since
 from suites.netlink_socket import messages
 from suites.netlink_socket.messages import Family, both_families
 from suites.netlink_socket.netlink import (
@@ -129,6 +130,7 @@ def test_link_events_tell_the_life_of_a_device(rtnl: Netlink, middle: Node) -> N
 
 def test_carrier_loss_is_told_at_both_ends(network: Network, left: Node, middle: Node) -> None:
     """A cut link takes the carrier of both nodes' interfaces: each link group hears of operstate DOWN."""
+    since(network, (6, 12), "tells LOWERLAYERDOWN first")
     with Netlink(left, groups=[RTNLGRP_LINK]) as one, Netlink(middle, groups=[RTNLGRP_LINK]) as two:
         network.link("h1-r1").cut()
         for monitor in (one, two):
