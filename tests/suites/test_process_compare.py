@@ -43,3 +43,13 @@ def test_a_time_out_of_the_wheel_depends_on_when_it_began() -> None:
 def test_a_time_out_that_is_missing_is_found() -> None:
     with pytest.raises(AssertionError):
         compare("gave up\n", "gave up after 5 ns from 0 ns\n", late_ns=5000)
+
+
+@pytest.mark.parametrize(("length", "passes"), [(1500, True), (1687, True), (1499, False), (1689, False)])
+def test_a_time_out_of_an_unknown_wheel_is_an_eighth_longer_at_most(length: int, *, passes: bool) -> None:
+    found, expected = f"gave up after {length} ns from 77 ns\n", "gave up after 1500 ns from 0 ns\n"
+    if passes:
+        compare(found, expected, late_ns=0, virtual=False)
+        return
+    with pytest.raises(AssertionError, match=f"{length} ns from 77 ns on instead of 1500 ns"):
+        compare(found, expected, late_ns=0, virtual=False)
