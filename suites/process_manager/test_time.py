@@ -19,7 +19,7 @@ TIGHT_NS = 4_000  # two system calls and a clock reading: less than the 5 us tha
 
 SLEEP = {
     "second-and-five-microseconds": f"awake after {SECOND + 5_000} ns",
-    "interrupted": f"interrupted after {SECOND * 3 // 2} ns\nleft over: {SECOND * 17 // 2} ns",
+    "interrupted": f"interrupted after {SECOND * 3 // 2} ns\nslept and left over: {10 * SECOND} ns",
     "sleep-tells-the-rest": f"6 s were left\ninterrupted after {SECOND * 13 // 4} ns",
     "until-a-time": f"awake after {7 * SECOND} ns\nnot asleep after {7 * SECOND} ns",
     "bad-lengths": "refused after 0 ns",

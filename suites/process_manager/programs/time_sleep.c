@@ -55,13 +55,14 @@ static void a_day(void)
 static void interrupted(void)
 {
 	struct timespec length = timespec_of(10 * SECOND), left;
-	int64_t start;
+	int64_t start, slept;
 
 	interrupt_after(3 * SECOND / 2);
 	start = now();
 	FAILS(nanosleep(&length, &left), EINTR);
-	print_after("interrupted", start);
-	printf("left over: %" PRId64 " ns\n", left.tv_sec * SECOND + left.tv_nsec);
+	slept = now() - start;
+	printf("interrupted after %" PRId64 " ns\n", slept);
+	printf("slept and left over: %" PRId64 " ns\n", slept + left.tv_sec * SECOND + left.tv_nsec);
 }
 
 static void sleep_tells_the_rest(void)
