@@ -106,12 +106,12 @@ def test_missing_packages_as_root_are_installed_with_one_command(copy: Copy) -> 
 
 def test_a_failing_install_shows_its_words_and_leaves_no_stamp(copy: Copy) -> None:
     copy.fake("id", "echo 0")
-    copy.fake("apt-get", 'echo "Temporary failure resolving deb.debian.org" >&2; exit 100')
+    copy.fake("apt-get", 'echo "Temporary failure resolving mirror.example" >&2; exit 100')
     copy.fake("dpkg-query", "exit 1")
     copy.fake_venv()
     done = copy.start("version")
     assert done.returncode == 7
-    assert "Temporary failure resolving deb.debian.org" in done.stderr
+    assert "Temporary failure resolving mirror.example" in done.stderr
     assert "is there a network?" in done.stderr
     assert not copy.stamp.exists()
 
