@@ -2,6 +2,7 @@
 // Usage: thread-mutex BEHAVIOUR
 // Mutexes of each kind, and read-write and spin locks (pthread_mutexattr_settype(3), pthread_rwlock_rdlock(3p)).
 #include "behaviour.h"
+#include "thread.h"
 
 #include <pthread.h>
 #include <sys/mman.h>
@@ -9,25 +10,6 @@
 static int64_t start;
 static pthread_mutex_t mutex;
 static pthread_rwlock_t lock = PTHREAD_RWLOCK_INITIALIZER;
-
-static void *call_in_thread(void *body)
-{
-	((void (*)(void))body)();
-	return NULL;
-}
-
-static pthread_t make_thread(void (*body)(void))
-{
-	pthread_t thread;
-
-	RETURNS(pthread_create(&thread, NULL, call_in_thread, body), 0);
-	return thread;
-}
-
-static void join(pthread_t thread)
-{
-	RETURNS(pthread_join(thread, NULL), 0);
-}
 
 static void make_mutex(int type)
 {

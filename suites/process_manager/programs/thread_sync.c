@@ -2,6 +2,7 @@
 // Usage: thread-sync BEHAVIOUR
 // What threads wait for each other with: once, keys, conditions, barriers, semaphores (pthreads(7), sem_overview(7)).
 #include "behaviour.h"
+#include "thread.h"
 
 #include <fcntl.h>
 #include <pthread.h>
@@ -11,25 +12,6 @@
 static int64_t start;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t condition;
-
-static void *call_in_thread(void *body)
-{
-	((void (*)(void))body)();
-	return NULL;
-}
-
-static pthread_t make_thread(void (*body)(void))
-{
-	pthread_t thread;
-
-	RETURNS(pthread_create(&thread, NULL, call_in_thread, body), 0);
-	return thread;
-}
-
-static void join(pthread_t thread)
-{
-	RETURNS(pthread_join(thread, NULL), 0);
-}
 
 static pthread_once_t only = PTHREAD_ONCE_INIT;
 
