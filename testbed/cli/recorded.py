@@ -111,6 +111,7 @@ def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> 
 def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
     kernel = None if how.libos == "linux" else Path(how.libos)
     options = BackendOptions(capture=how.capture, kernel=kernel, stall_s=how.stall_s, wall_limit_s=how.wall_limit_s)
+    recorder.topology(how.topology)
     network = backend_named(how.backend).up(how.topology, seed=how.seed, recorder=recorder, options=options)
     record = recorder.record
     record.epoch_ns, record.kernel, record.artifacts = network.epoch_ns, network.release, network.artifacts

@@ -15,6 +15,7 @@ from _pytest.runner import runtestprotocol  # pytest-rerunfailures and pytest-xd
 
 from testbed.harness import determinism, packets
 from testbed.harness.execution import KEY, Execution
+from testbed.harness.failures import failure_of
 from testbed.harness.identity import CaseId, case_id
 from testbed.harness.records import CaseRecord, ExecutionRecord
 from testbed.verdict import Verdict, is_bad, worst
@@ -172,6 +173,7 @@ class Case:
                 ("record", record.folder or ""),
             ]
         if is_bad(record.verdict):
+            record.failure = next((found for found in map(failure_of, reports) if found is not None), None)
             self._show_failure(reports, record, shown)
         # As text: xdist sends a report's attributes to its controller, but knows no enumerations.
         setattr(reports[-1], REPORT_ATTRIBUTE, json.dumps(dataclasses.asdict(record)))

@@ -96,6 +96,7 @@ class Execution:
             taint_before=before,
             output_limit_bytes=options.output_limit_bytes,
         )
+        self.recorder.topology(topology)
         network = self.backend.up(topology, seed=self.seed, recorder=self.recorder, options=options)
         record.epoch_ns, record.kernel, record.artifacts = network.epoch_ns, network.release, network.artifacts
         self._network = network

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import json
 import re
 import shlex
 import signal
@@ -19,8 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from testbed.scenarios.topology import Topology
+
 COMMANDS_FILE = "commands.jsonl"
 KERNEL_FILE = "kernel.log"
+TOPOLOGY_FILE = "topology.json"
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+@-]")
 _STREAMS = {1: "stdout", 2: "stderr"}
 
@@ -127,6 +131,11 @@ class DiskRecorder:
     def kernel_text(self) -> str:
         """Give the kernel's log so far."""
         return "".join(self._kernel_log)
+
+    def topology(self, topology: Topology) -> None:
+        """Record the network that is brought up; no part of the digest, as the command ``up`` has its SHA-256."""
+        text = json.dumps(topology.to_dict(), separators=(",", ":")) + "\n"
+        self._append(self.folder / TOPOLOGY_FILE, text.encode())
 
     def command(self, name: str, fields: Mapping[str, Any], start_ns: int, end_ns: int) -> None:
         """Record what the test asked for: its name, canonical fields and times (ns of the network's clock)."""

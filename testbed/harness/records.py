@@ -158,6 +158,21 @@ class ExecutionRecord:
     folder: str | None
 
 
+@dataclass(frozen=True)
+class Failure:
+    """What a test raised.
+
+    Args:
+        text: The traceback with its source lines, as pytest shows it; of a long one the middle is left out.
+        file: File of the line in the test that raised it, as pytest names it.
+        line: Number of that line, from 1; None where nobody knows.
+    """
+
+    text: str
+    file: str
+    line: int | None
+
+
 @dataclass
 class CaseRecord:
     """One case of a run.
@@ -176,6 +191,7 @@ class CaseRecord:
         artifacts: As in its Records.
         virtual_s, wall_s: Sums over the executions, s.
         folder: Of its Records below the run's folder; None where it has none.
+        failure: What was raised; None where nothing was.
     """
 
     nodeid: str
@@ -193,6 +209,7 @@ class CaseRecord:
     folder: str | None = None
     kernel: str = ""
     artifacts: dict[str, str] = field(default_factory=dict)
+    failure: Failure | None = None
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:
@@ -202,6 +219,8 @@ class CaseRecord:
         values["executions"] = [
             ExecutionRecord(**{**entry, "verdict": Verdict(entry["verdict"])}) for entry in values["executions"]
         ]
+        if values.get("failure") is not None:
+            values["failure"] = Failure(**values["failure"])
         return cls(**values)
 
 

@@ -15,6 +15,7 @@ from _pytest.junitxml import LogXML  # pytest's own writer, pointed into the run
 from testbed.errors import ConfigError, ExitCode
 from testbed.harness.cases import REPORT_ATTRIBUTE
 from testbed.harness.environment import environment, under_test
+from testbed.harness.failures import failure_of
 from testbed.harness.identity import case_id, suite_folder, suite_kind
 from testbed.harness.records import JUNIT_FILE, CaseRecord, RunRecord
 from testbed.harness.settings import DEFAULT_REPEAT, settings_of
@@ -189,7 +190,7 @@ class RunSession:
         known = [] if case.verdict is Verdict.NOT_RUN else [case.verdict]
         case.wall_s += getattr(report, "duration", 0.0)
         if worst([*known, verdict]) is verdict:
-            case.verdict, case.reason = verdict, reason
+            case.verdict, case.reason, case.failure = verdict, reason, failure_of(report)
 
     def _new_case(self, nodeid: str) -> CaseRecord:
         identity = case_id(self.config.rootpath / nodeid.partition("::")[0], nodeid)

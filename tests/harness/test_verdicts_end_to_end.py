@@ -284,7 +284,7 @@ def test_second_execution_without_a_network_is_no_pass(inner: Inner) -> None:
             if len(count) > 1:
                 yield None
                 return
-            up = request.node.stash[KEY].bring_up(None)
+            up = request.node.stash[KEY].bring_up(request.getfixturevalue("topology"))
             yield up
             up.down()
 
