@@ -24,6 +24,10 @@ _ENHANCED_PACKET = 6
 _HEAD = struct.Struct("<II")
 _PACKET = struct.Struct("<IIIII")  # interface, timestamp high and low, captured length, original length
 _TAIL = struct.Struct("<I")
+_SMALLEST = 12
+_LARGEST = 1 << 20  # bytes of a block; a frame has 64 KiB at most
+_FLAGS_OPTION = struct.Struct("<HHI")  # epb_flags: code 2, length 4, flags; the lowest two bits are the direction
+_DIRECTIONS = {1: False, 2: True}
 
 
 @dataclass(frozen=True)
@@ -34,11 +38,13 @@ class Frame:
         time_ns: ns since 1970; the network's clock counts from the record's ``epoch_ns``.
         data: The captured bytes.
         length: Bytes on the wire.
+        sent: Whether the node at the captured end sent it (else it received it); None where the file does not say.
     """
 
     time_ns: int
     data: bytes
     length: int
+    sent: bool | None = None
 
     def summary(self, epoch_ns: int = 0) -> str:
         """Decode it to one line, with its time after ``epoch_ns`` (ns since 1970)."""
@@ -56,17 +62,18 @@ def frames(path: Path) -> Iterator[Frame]:
     """
     if not path.exists():
         return
-    data = path.read_bytes()
-    if data and _HEAD.unpack_from(data.ljust(8, b"\0"))[0] != _SECTION:
-        raise ConfigError(f"{path} is no pcapng file: it starts with {data[:4]!r}")
-    at = 0
-    while at + _HEAD.size <= len(data):
-        kind, length = _HEAD.unpack_from(data, at)
-        if length < 12 or at + length > len(data):
-            return
-        if kind == _ENHANCED_PACKET:
-            yield _frame(data[at : at + length])
-        at += length
+    with path.open("rb") as stream:  # block by block: a capture may be larger than memory
+        head = stream.read(_HEAD.size)
+        if head and _HEAD.unpack(head.ljust(_HEAD.size, b"\0"))[0] != _SECTION:
+            raise ConfigError(f"{path} is no pcapng file: it starts with {head[:4]!r}")
+        while len(head) == _HEAD.size:
+            kind, length = _HEAD.unpack(head)
+            rest = stream.read(length - _HEAD.size) if _SMALLEST <= length <= _LARGEST else b""
+            if len(rest) != length - _HEAD.size:
+                return
+            if kind == _ENHANCED_PACKET:
+                yield _frame(head + rest)
+            head = stream.read(_HEAD.size)
 
 
 def last_frames(path: Path, count: int) -> list[Frame]:
@@ -74,10 +81,10 @@ def last_frames(path: Path, count: int) -> list[Frame]:
     found: list[Frame] = []
     with path.open("rb") as stream:
         end = stream.seek(0, os.SEEK_END)
-        while end >= 12 and len(found) < count:
+        while end >= _SMALLEST and len(found) < count:
             stream.seek(end - _TAIL.size)
             (length,) = _TAIL.unpack(stream.read(_TAIL.size))
-            if length < 12 or length > end:
+            if length < _SMALLEST or length > end:
                 break
             stream.seek(end - length)
             block = stream.read(length)
@@ -101,4 +108,13 @@ def last_of_all(folder: Path, count: int, epoch_ns: int = 0) -> list[str]:
 def _frame(block: bytes) -> Frame:
     _, high, low, captured, length = _PACKET.unpack_from(block, _HEAD.size)
     start = _HEAD.size + _PACKET.size
-    return Frame((high << 32) + low, block[start : start + captured], length)
+    return Frame((high << 32) + low, block[start : start + captured], length, _sent(block, start + captured))
+
+
+def _sent(block: bytes, end: int) -> bool | None:
+    """Read the direction, which the agent writes as a frame's first option."""
+    options = end + -end % 4
+    if options + _FLAGS_OPTION.size > len(block) - _TAIL.size:
+        return None
+    code, length, flags = _FLAGS_OPTION.unpack_from(block, options)
+    return _DIRECTIONS.get(flags & 3) if (code, length) == (2, 4) else None

@@ -7,6 +7,7 @@ import dataclasses
 import json
 import os
 import tempfile
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
@@ -15,7 +16,7 @@ from testbed.errors import ConfigError
 from testbed.verdict import Verdict, worst
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
 SCHEMA = 1
 RUN_FILE = "run.json"
@@ -131,10 +132,11 @@ class Record:
             ConfigError: There is none, or it is of another schema.
         """
         data = _read(folder / RECORD_FILE, "record")
-        data["verdict"] = Verdict(data["verdict"])
-        data["processes"] = [ProcessRecord(**entry) for entry in data["processes"]]
-        data["captures"] = [CaptureRecord(**entry) for entry in data["captures"]]
-        return cls(**data)
+        with _wrong_fields("record", folder / RECORD_FILE):
+            data["verdict"] = Verdict(data["verdict"])
+            data["processes"] = [ProcessRecord(**entry) for entry in data["processes"]]
+            data["captures"] = [CaptureRecord(**entry) for entry in data["captures"]]
+            return cls(**data)
 
 
 @dataclass
@@ -277,9 +279,10 @@ def load_run(path: Path) -> RunRecord:
     """
     file = path if path.name == RUN_FILE else path / RUN_FILE
     data = _read(file, "run")
-    data["cases"] = [CaseRecord.from_dict(entry) for entry in data["cases"]]
-    data["verdict"] = Verdict(data["verdict"])
-    run = RunRecord(**data)
+    with _wrong_fields("run", file):
+        data["cases"] = [CaseRecord.from_dict(entry) for entry in data["cases"]]
+        data["verdict"] = Verdict(data["verdict"])
+        run = RunRecord(**data)
     if run.state != "finished":
         _add_from_disk(run, file.parent)
     return run
@@ -313,6 +316,15 @@ def _read(file: Path, what: str) -> dict[str, Any]:
         found = data.get("schema") if isinstance(data, dict) else None
         raise ConfigError(f"{file} has schema {found!r}; this testbed reads schema {SCHEMA}")
     return data
+
+
+@contextmanager
+def _wrong_fields(what: str, file: Path) -> Iterator[None]:
+    """Say of a file that is JSON, but no run or record, that it is none."""
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"cannot read the {what} {file}: {type(error).__name__}: {error}") from error
 
 
 def _add_from_disk(run: RunRecord, folder: Path) -> None:
