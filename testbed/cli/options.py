@@ -71,6 +71,14 @@ RunDir = Annotated[
     Path | None,
     typer.Option("--run-dir", help="Folder of the run, new or empty; default: below testbed-runs.", metavar="DIR"),
 ]
+Summary = Annotated[
+    Path | None,
+    typer.Option("--summary", help="Write a Markdown summary there, for the page of a CI's job.", metavar="FILE"),
+]
+Badges = Annotated[
+    Path | None,
+    typer.Option("--badges", help="Write an SVG badge and a shields.io endpoint there.", metavar="DIR"),
+]
 SuiteArguments = Annotated[
     list[str] | None,
     typer.Argument(

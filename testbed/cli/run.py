@@ -7,6 +7,7 @@ import typer
 
 from testbed.cli import options
 from testbed.cli.make.library import set_up
+from testbed.cli.publish import Publish
 
 
 def run(
@@ -19,12 +20,15 @@ def run(
     libos: options.Libos = "linux",
     keep: options.Keep = False,
     run_dir: options.RunDir = None,
+    summary: options.Summary = None,
+    badges: options.Badges = None,
 ) -> None:
     """Run suites, test files or single tests; without a name, all suites."""
     from testbed.harness.plan import resolve, run_suites
 
     names, pytest_words = split(what or ())
     resolve(names)  # refuses an unknown name before anything is built
+    publish = Publish.checked(summary, badges)
     set_up(backend, libos)
     code = run_suites(
         names,
@@ -36,6 +40,7 @@ def run(
         keep=keep,
         run_dir=run_dir,
         pytest_args=pytest_words,
+        ended=publish,
     )
     raise typer.Exit(int(code))
 

@@ -13,10 +13,27 @@ import pytest
 from testbed.errors import ConfigError, ExitCode, near_misses
 from testbed.harness.identity import DEFAULT_SEED, SUITES, normal_suite_name
 from testbed.harness.runfolder import RunFolder
+from testbed.harness.session import PLUGIN
 from testbed.paths import package_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
+
+    from testbed.harness.records import RunRecord
+
+
+class _Witness:
+    """Keeps the run of a pytest session that is over."""
+
+    run: RunRecord | None = None
+    folder: Path | None = None
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_unconfigure(self, config: pytest.Config) -> None:
+        """Take the run, where one was made."""
+        session = config.pluginmanager.get_plugin(PLUGIN)
+        if session is not None and session.active:
+            self.run, self.folder = session.run, session.folder.path
 
 
 def suites(root: Path | None = None) -> dict[str, Path]:
@@ -75,6 +92,7 @@ def run_suites(
     keep: bool = False,
     run_dir: Path | None = None,
     pytest_args: Sequence[str] = (),
+    ended: Callable[[RunRecord, Path], None] | None = None,
 ) -> int:
     """Run suites in this process, by pytest, with testbed's terminal.
 
@@ -88,6 +106,7 @@ def run_suites(
         keep: Keep the records of all executions.
         run_dir: Folder of the run, new or empty; None = a new one below the runs folder.
         pytest_args: Further words of pytest; the last ones, so that they win.
+        ended: Gets the run and its folder after its end, also where it was interrupted; not where it never began.
 
     Returns:
         The exit code (``testbed.errors.ExitCode``).
@@ -106,6 +125,9 @@ def run_suites(
     # Our own modules are imported already, as this is not pytest's first line: no warning, no error of strict suites.
     args += ["-W", "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"]
     os.environ.setdefault("PYTHONHASHSEED", "0")  # of workers; this process has its own from testbed.sh, or by chance
-    code = int(pytest.main([*args, *pytest_args, *paths]))
+    witness = _Witness()
+    code = int(pytest.main([*args, *pytest_args, *paths], plugins=[witness]))
     sys.stdout.flush()
+    if ended is not None and witness.run is not None and witness.folder is not None:
+        ended(witness.run, witness.folder)
     return ExitCode(code) if code in set(ExitCode) else code

@@ -10,7 +10,6 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from _pytest.junitxml import LogXML  # pytest's own writer, pointed into the run's folder
 
 from testbed.errors import ConfigError, ExitCode
 from testbed.harness.cases import REPORT_ATTRIBUTE
@@ -19,6 +18,7 @@ from testbed.harness.failures import failure_of
 from testbed.harness.identity import case_id, suite_folder, suite_kind
 from testbed.harness.records import JUNIT_FILE, CaseRecord, RunRecord
 from testbed.harness.settings import DEFAULT_REPEAT, settings_of
+from testbed.reports import junit
 from testbed.verdict import Verdict, exit_code, worst
 
 if TYPE_CHECKING:
@@ -47,7 +47,6 @@ class RunSession:
         self.cases: dict[str, CaseRecord] = {}
         self.interrupted = False
         self._exited = False
-        self._junit = LogXML(folder.path / JUNIT_FILE, None, "testbed", "all")
         self._started = time.monotonic()
         self._saved = 0.0
         self.run = RunRecord(
@@ -95,10 +94,6 @@ class RunSession:
             if nodeid not in self.cases:
                 self.cases[nodeid] = self._new_case(nodeid)
 
-    def pytest_sessionstart(self) -> None:
-        """Start the clock of the JUnit report."""
-        self._junit.pytest_sessionstart()
-
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Take the collected cases (without xdist)."""
         if session.config.getoption("collectonly") or session.config.pluginmanager.has_plugin("dsession"):
@@ -121,13 +116,11 @@ class RunSession:
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Take a module that cannot be collected."""
-        self._junit.pytest_collectreport(report)
         if report.failed:
             self.run.problems.append(f"cannot collect {report.nodeid}: {_last_line(str(report.longrepr))}")
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Take one phase of a test; the last one of a case has its record with it."""
-        self._junit.pytest_runtest_logreport(report)
         data = getattr(report, REPORT_ATTRIBUTE, None)
         if data is not None:
             self.activate()
@@ -139,7 +132,6 @@ class RunSession:
 
     def pytest_internalerror(self, excrepr: Any) -> None:
         """Take an internal error of pytest or of a plugin."""
-        self._junit.pytest_internalerror(excrepr)
         self.run.problems.append(f"internal error: {_last_line(str(excrepr))}")
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
@@ -159,9 +151,9 @@ class RunSession:
             session.exitstatus = self._exit_code(exitstatus)
         self.run.state = "interrupted" if self.interrupted or self._exited else "finished"
         self.run.exit_code = int(session.exitstatus)
-        self._junit.pytest_sessionfinish()
         self._save()
         self.folder.make_room()
+        self._write_junit()
 
     def _exit_code(self, exitstatus: int) -> ExitCode | int:
         """Give the exit code that the verdicts of all cases ask for; 0 only where pytest, too, found nothing wrong."""
@@ -212,6 +204,13 @@ class RunSession:
                 self.run.save(self.folder.path)
             except OSError as again:
                 sys.stderr.write(f"testbed: cannot write {self.folder.path}/run.json: {again.strerror}\n")
+
+    def _write_junit(self) -> None:
+        """Write ``junit.xml``; a full disk costs it, and nothing else."""
+        try:
+            junit.write(self.run, self.folder.path)
+        except OSError as error:
+            sys.stderr.write(f"testbed: cannot write {self.folder.path / JUNIT_FILE}: {error.strerror}\n")
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

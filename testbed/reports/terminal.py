@@ -19,18 +19,19 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from testbed.harness.records import CaseRecord
-from testbed.verdict import Verdict, is_bad, worst
+from testbed.reports.tally import by_suite
+from testbed.verdict import Verdict, is_bad
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from testbed.harness.records import RunRecord
+    from testbed.reports.tally import Tally
 
 SESSION = "testbed-session"
 KIND = "TestSuite"
 SHOWN_RUNNING = 3
 NAME_WIDTH = 27
-_NOT_COMPARED = frozenset({Verdict.NON_DETERMINISTIC, Verdict.TIMED_OUT, Verdict.CRASHED, Verdict.ERROR})
 
 
 @pytest.hookimpl(trylast=True)
@@ -235,23 +236,15 @@ def suite_lines(run: RunRecord, kinds: dict[str, str]) -> list[tuple[str, Verdic
         run: The run.
         kinds: Name of a suite to what it calls itself; default ``TestSuite``.
     """
-    lines = []
-    for suite in dict.fromkeys(case.suite for case in run.cases):
-        cases = [case for case in run.cases if case.suite == suite]
-        verdict = worst(case.verdict for case in cases)
-        ran = [case for case in cases if case.executions or case.verdict is Verdict.PASSED]
-        word = _word(verdict, some_passed=any(case.verdict in {Verdict.PASSED, Verdict.XFAILED} for case in cases))
-        name = f"{kinds.get(suite, KIND)} {suite}".ljust(NAME_WIDTH)
-        virtual = sum(case.virtual_s for case in cases)
-        wall = sum(case.wall_s for case in cases)
-        count = f"{len(cases):>3} case" + ("s" if len(cases) != 1 else " ")
-        lines.append(
-            (
-                f"{word}: {name} {count}  {_agreement(ran)}{virtual:.1f} virtual s in {wall:.1f} s{_counts(cases)}",
-                verdict,
-            )
-        )
-    return lines
+    return [(_suite_line(found, kinds.get(found.name, KIND)), found.verdict) for found in by_suite(run)]
+
+
+def _suite_line(found: Tally, kind: str) -> str:
+    name = f"{kind} {found.name}".ljust(NAME_WIDTH)
+    count = f"{found.cases:>3} case" + ("s" if found.cases != 1 else " ")
+    same = f"{found.identical}x identical   " if found.identical else ""
+    times = f"{found.virtual_s:.1f} virtual s in {found.wall_s:.1f} s"
+    return f"{found.word}: {name} {count}  {same}{times}{_counts(found)}"
 
 
 def skip_lines(cases: Iterable[CaseRecord]) -> list[str]:
@@ -260,24 +253,8 @@ def skip_lines(cases: Iterable[CaseRecord]) -> list[str]:
     return [f"SKIP: {suite} [{count}] {reason}" for (suite, reason), count in sorted(reasons.items())]
 
 
-def _word(verdict: Verdict, *, some_passed: bool) -> str:
-    if is_bad(verdict):
-        return "FAIL"
-    if verdict is Verdict.NOT_RUN:
-        return "STOP"
-    return "PASS" if some_passed else "SKIP"
-
-
-def _agreement(cases: list[CaseRecord]) -> str:
-    """Say how many executions agreed to the bit, where all cases with several did."""
-    compared = [case for case in cases if len(case.executions) > 1]
-    if not compared or any(case.digest is None or case.verdict in _NOT_COMPARED for case in compared):
-        return ""
-    return f"{min(len(case.executions) for case in compared)}x identical   "
-
-
-def _counts(cases: list[CaseRecord]) -> str:
+def _counts(found: Tally) -> str:
     """Count what is not simply passed, and the cases that were compared only in part."""
-    seen = Counter(str(case.verdict) for case in cases if case.verdict is not Verdict.PASSED)
-    seen["compared in part (digest_without)"] = sum(bool(case.left_out) for case in cases)
+    seen = {str(verdict): count for verdict, count in found.counts.items() if verdict is not Verdict.PASSED}
+    seen["compared in part (digest_without)"] = found.compared_in_part
     return "".join(f", {count} {word}" for word, count in sorted(seen.items()) if count)

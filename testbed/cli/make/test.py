@@ -5,6 +5,7 @@ import typer
 
 from testbed.cli import options
 from testbed.cli.make.library import set_up
+from testbed.cli.publish import Publish
 
 
 def make_test(
@@ -18,6 +19,8 @@ def make_test(
     libos: options.Libos = "linux",
     keep: options.Keep = False,
     run_dir: options.RunDir = None,
+    summary: options.Summary = None,
+    badges: options.Badges = None,
 ) -> None:
     """Build what is missing, then run all suites and examples, or those that are named; one line each.
 
@@ -27,6 +30,7 @@ def make_test(
 
     names = [*(suites or ()), *(examples or ())]
     resolve(names)  # refuses an unknown name before anything is built
+    publish = Publish.checked(summary, badges)
     set_up(backend, libos)
     code = run_suites(
         names,
@@ -37,5 +41,6 @@ def make_test(
         libos=libos,
         keep=keep,
         run_dir=run_dir,
+        ended=publish,
     )
     raise typer.Exit(int(code))
