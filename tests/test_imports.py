@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "testbed"
 LONGEST_FILE_LINES = 600
-ROOMS = ("scenarios", "libos", "agent", "backends", "harness", "reports", "cli")
+ROOMS = ("scenarios", "libos", "agent", "backends", "harness", "reports", "shell", "cli")
 BOTTOM = ("errors", "verdict", "paths", "__init__")
 
 # doc/internals.md, "Rooms, imports": a room may import what is named here, and itself.
@@ -26,7 +26,8 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "agent": frozenset({*BOTTOM, "libos"}),
     "backends": frozenset({*BOTTOM, "libos", "agent", "scenarios"}),
     "harness": frozenset({*BOTTOM, "libos", "agent", "scenarios", "backends", "reports"}),
-    "reports": frozenset({*BOTTOM, "harness"}),
+    "reports": frozenset({*BOTTOM, "scenarios", "harness"}),
+    "shell": frozenset({*BOTTOM, "scenarios", "agent", "backends", "reports"}),
     "cli": frozenset({*BOTTOM, *ROOMS}),
     "__main__": frozenset({"cli"}),
     "__init__": frozenset(),
@@ -141,7 +142,9 @@ def test_the_check_of_calls_fires() -> None:
     assert not _calls("network.sleep(1)", "time", "sleep")
 
 
-@pytest.mark.parametrize("heavy", ["scapy", "pytest", "rich.progress", "pyroute2", "msgpack", "jinja2"])
+@pytest.mark.parametrize(
+    "heavy", ["scapy", "pytest", "rich.progress", "pyroute2", "msgpack", "jinja2", "prompt_toolkit"]
+)
 def test_the_command_line_starts_without_heavy_modules(heavy: str) -> None:
     code = f"import sys, testbed.cli.main; sys.exit({heavy!r} in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
