@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: MIT
+//! Buffers that an I/O path fills, and the pool that they come from and go back to.
+
+/// Bytes of a fixed capacity, filled from the front.
+#[derive(Debug, Default)]
+pub struct Buffer {
+    bytes: Box<[u8]>,
+    len: usize,
+}
+
+impl Buffer {
+    /// An empty buffer that can take `capacity` bytes.
+    pub fn with_capacity(capacity: usize) -> Buffer {
+        Buffer { bytes: vec![0; capacity].into_boxed_slice(), len: 0 }
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.bytes.len()
+    }
+
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// What was filled.
+    pub fn filled(&self) -> &[u8] {
+        &self.bytes[..self.len]
+    }
+
+    /// What was filled, to be changed.
+    pub fn filled_mut(&mut self) -> &mut [u8] {
+        &mut self.bytes[..self.len]
+    }
+
+    /// The room behind what was filled: write there, then say how much by [`Buffer::advance`].
+    pub fn spare(&mut self) -> &mut [u8] {
+        &mut self.bytes[self.len..]
+    }
+
+    /// Count `count` bytes of the room as filled.
+    ///
+    /// # Panics
+    /// There is less room.
+    pub fn advance(&mut self, count: usize) {
+        assert!(
+            count <= self.bytes.len() - self.len,
+            "advance by {count} bytes, room for {}",
+            self.bytes.len() - self.len
+        );
+        self.len += count;
+    }
+
+    /// Copy as much of `bytes` as there is room for; how much that was.
+    pub fn append(&mut self, bytes: &[u8]) -> usize {
+        let count = bytes.len().min(self.bytes.len() - self.len);
+        self.bytes[self.len..self.len + count].copy_from_slice(&bytes[..count]);
+        self.len += count;
+        count
+    }
+
+    /// Forget what was filled.
+    pub fn clear(&mut self) {
+        self.len = 0;
+    }
+}
+
+/// What a buffer of each class can take, in bytes: a frame; a jumbo frame; a whole UDP datagram (RFC 768: at most 65535).
+const CLASSES: [usize; 3] = [2048, 16384, 65536];
+/// So many free bytes of each class are kept, the rest goes back to the allocator.
+const KEPT_BYTES: usize = 16 << 20;
+
+/// Free buffers by class, so that a push or pop in steady state allocates nothing.
+#[derive(Debug, Default)]
+pub struct Pool {
+    free: [Vec<Buffer>; CLASSES.len()],
+}
+
+impl Pool {
+    /// What the largest pooled buffer can take, in bytes; no datagram is longer.
+    pub const LARGEST: usize = CLASSES[CLASSES.len() - 1];
+    /// What the smallest pooled buffer can take, in bytes.
+    pub const SMALLEST: usize = CLASSES[0];
+
+    /// An empty buffer that can take at least `capacity` bytes.
+    pub fn take(&mut self, capacity: usize) -> Buffer {
+        match CLASSES.iter().position(|&class| capacity <= class) {
+            Some(at) => self.free[at].pop().unwrap_or_else(|| Buffer::with_capacity(CLASSES[at])),
+            None => Buffer::with_capacity(capacity),
+        }
+    }
+
+    /// Take a buffer back; one of no class is let go.
+    pub fn give(&mut self, mut buffer: Buffer) {
+        let Some(at) = CLASSES.iter().position(|&class| class == buffer.capacity()) else { return };
+        if self.free[at].len() < KEPT_BYTES / CLASSES[at] {
+            buffer.clear();
+            self.free[at].push(buffer);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fills_from_the_front() {
+        let mut buffer = Buffer::with_capacity(4);
+        assert_eq!(buffer.append(b"ab"), 2);
+        buffer.spare()[0] = b'c';
+        buffer.advance(1);
+        assert_eq!(buffer.append(b"de"), 1);
+        assert_eq!(buffer.filled(), b"abcd");
+        buffer.clear();
+        assert!(buffer.is_empty());
+    }
+
+    #[test]
+    #[should_panic(expected = "advance by 3 bytes, room for 2")]
+    fn refuses_to_count_more_than_its_room() {
+        Buffer::with_capacity(2).advance(3);
+    }
+
+    #[test]
+    fn a_pool_gives_back_what_it_took() {
+        let mut pool = Pool::default();
+        let mut first = pool.take(64);
+        assert_eq!(first.capacity(), Pool::SMALLEST);
+        first.append(b"old");
+        let address = first.filled().as_ptr();
+        pool.give(first);
+        let again = pool.take(1460);
+        assert!(again.is_empty());
+        assert_eq!(again.bytes.as_ptr(), address);
+        assert_eq!(pool.take(Pool::LARGEST + 1).capacity(), Pool::LARGEST + 1);
+    }
+
+    #[test]
+    fn a_pool_keeps_no_more_than_its_share() {
+        let mut pool = Pool::default();
+        for _ in 0..KEPT_BYTES / Pool::LARGEST + 1 {
+            pool.give(Buffer::with_capacity(Pool::LARGEST));
+        }
+        assert_eq!(pool.free[2].len(), KEPT_BYTES / Pool::LARGEST);
+        pool.give(Buffer::with_capacity(3));
+    }
+}
