@@ -99,7 +99,7 @@ def compare(left: Path, right: Path, *, times: bool = True) -> list[Difference]:
     return sorted(found, key=lambda difference: (difference.time_ns, order[difference.kind], difference.where))
 
 
-def describe(differences: list[Difference], left: int = 1, right: int = 2) -> str:
+def describe(differences: list[Difference], left: int | str = 1, right: int | str = 2) -> str:
     """Tell the first difference of all, and of each other kind its first."""
     kinds: dict[str, Difference] = {}
     for difference in differences:
@@ -109,6 +109,15 @@ def describe(differences: list[Difference], left: int = 1, right: int = 2) -> st
     if more > 0:
         lines.append(f"and {more} more of {len(differences)} parts differ")
     return "first difference: " + "\n".join(lines)
+
+
+def file_of(found: Difference, folder: Path) -> Path:
+    """Give the file of a record that a difference is in."""
+    if found.kind == "process":
+        return folder / "processes" / found.where.removeprefix(digest.PROCESS) / found.stream
+    if found.kind == "packet":
+        return folder / "captures" / f"{found.where.removeprefix(digest.CAPTURE)}.pcapng"
+    return folder / (KERNEL_FILE if found.kind == "kernel" else COMMANDS_FILE)
 
 
 def _kind(part: str) -> str:
@@ -136,7 +145,7 @@ class _Sides:
         return self._process(name) if name.startswith(digest.PROCESS) else self._capture(name)
 
     def _commands(self) -> Difference | None:
-        for index, (a, b) in enumerate(itertools.zip_longest(_lines(self.left), _lines(self.right))):
+        for index, (a, b) in enumerate(itertools.zip_longest(command_lines(self.left), command_lines(self.right))):
             if a != b and (self.times or _timeless(a) != _timeless(b)):
                 begins = [json.loads(line)["start_ns"] for line in (a, b) if line is not None]
                 return Difference("command", digest.COMMANDS, min(begins), index, "", command_text(a), command_text(b))
@@ -201,7 +210,8 @@ class _Sides:
         return found[0], found[1]
 
 
-def _lines(folder: Path) -> Iterator[str]:
+def command_lines(folder: Path) -> Iterator[str]:
+    """Read the lines of a record's ``commands.jsonl``, one by one."""
     path = folder / COMMANDS_FILE
     if path.exists():
         with path.open() as stream:

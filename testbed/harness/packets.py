@@ -46,6 +46,10 @@ class Frame:
     length: int
     sent: bool | None = None
 
+    def clock(self, epoch_ns: int) -> str:
+        """Write its time after ``epoch_ns`` (ns since 1970) in seconds, with nine places."""
+        return seconds(self.time_ns - epoch_ns)
+
     def summary(self, epoch_ns: int = 0) -> str:
         """Decode it to one line, with its time after ``epoch_ns`` (ns since 1970)."""
         from scapy.layers import inet, inet6  # noqa: F401, PLC0415 (importing scapy takes a third of a second)
