@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -18,7 +17,7 @@ from testbed.reports.placement import Box, Placement, place
 from testbed.scenarios import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from jinja2 import Template
 
@@ -32,10 +31,10 @@ _LEGEND_STEP = 84.0
 _NODE_HEIGHT = 36.0
 _LETTER = 7.5  # width of a letter of a node's name
 _END_GAP = 5.0
-_FAN_GAP = 32.0  # more for each other link of the node: where links meet, labels keep clear of each other
-_MOST_FAN_GAP = 64.0
+_MOST_GAP = 90.0
+_LABELS_HIGH = 34.0  # the labels above and below a line
 _SMALL_LETTER = 6.2  # width of a letter of a label
-_IFACE_ROOM = 2 * 60.0
+_IFACE_ROOM = 150.0
 _WIRE, _MOST_WIRE = 240.0, 480.0  # length of a link that has room for its labels
 _MESHED = 2  # links beyond one per node from which layers are no longer readable
 _LABELLED_LINKS = 60  # above it labels would hide the picture; they stay in the tooltips
@@ -65,7 +64,7 @@ def svg(topology: Topology) -> str:
     boxes = [_box(node) for node in topology.nodes]
     placed = _place(topology, boxes)
     ends = _ends(topology)
-    gaps = _gaps(ends)
+    gaps = _gaps(topology, placed.curves)
     labelled = len(topology.links) <= _LABELLED_LINKS
     kinds = [kind for kind in ("host", "router", "switch") if any(node.kind == kind for node in topology.nodes)]
     width = max(placed.width, _LEGEND_STEP * len(kinds)) + 2 * _MARGIN
@@ -75,7 +74,7 @@ def svg(topology: Topology) -> str:
         width=round(width),
         height=round(height),
         links=[
-            _link(link, curve, ends[index], gaps=gaps if labelled else None)
+            _link(link, curve, ends[index], gaps=gaps[index] if labelled else None)
             for index, (link, curve) in enumerate(zip(topology.links, placed.curves, strict=True))
         ],
         nodes=[
@@ -148,14 +147,31 @@ def _ends(topology: Topology) -> list[tuple[Interface, Interface]]:
     return list(zip(found[::2], found[1::2], strict=True))
 
 
-def _gaps(ends: Sequence[tuple[Interface, Interface]]) -> dict[str, float]:
-    """Give how far from each node the labels of its interfaces stay."""
-    degrees = Counter(end.node for pair in ends for end in pair)
-    return {node: _END_GAP + min(_FAN_GAP * (count - 1), _MOST_FAN_GAP) for node, count in degrees.items()}
+def _gaps(topology: Topology, curves: Sequence[list[Point]]) -> list[tuple[float, float]]:
+    """Give how far the labels of both ends of each link stay from their nodes: clear of the nearest other link."""
+    directions: dict[str, list[float]] = {node.name: [] for node in topology.nodes}
+    outward = []
+    for link, curve in zip(topology.links, curves, strict=True):
+        ends = [math.atan2(b[1] - a[1], b[0] - a[0]) for a, b in ((curve[0], curve[-1]), (curve[-1], curve[0]))]
+        outward.append(ends)
+        for node, angle in zip(link.ends, ends, strict=True):
+            directions[node].append(angle)
+    return [
+        (_gap(ends[0], directions[link.a]), _gap(ends[1], directions[link.b]))
+        for link, ends in zip(topology.links, outward, strict=True)
+    ]
+
+
+def _gap(own: float, all_of_node: Sequence[float]) -> float:
+    apart = [abs(math.remainder(own - other, math.tau)) for other in all_of_node]
+    apart.remove(0.0)  # itself
+    nearest = min([*apart, math.pi])
+    clear = _LABELS_HIGH / (2 * math.sin(nearest / 2)) if nearest else math.inf
+    return min(max(_END_GAP, clear - _NODE_HEIGHT / 2), _MOST_GAP)
 
 
 def _link(
-    link: Link, curve: list[Point], ends: tuple[Interface, Interface], *, gaps: Mapping[str, float] | None
+    link: Link, curve: list[Point], ends: tuple[Interface, Interface], *, gaps: tuple[float, float] | None
 ) -> dict[str, object]:
     """Give what the template needs of a link; without gaps it has no labels."""
     shifted = [(round(x + _MARGIN, 1), round(y + _MARGIN, 1)) for x, y in curve]
@@ -165,11 +181,10 @@ def _link(
     details = [str(link.name), shape or "clean", *(_interface_text(end) for end in ends)]
     texts = []
     if gaps is not None:
-        free = (gaps[ends[0].node] - gaps[ends[1].node]) / 2  # from the middle to the middle between the ends' labels
+        free = (gaps[0] - gaps[1]) / 2  # from the middle to the middle between the ends' labels
         texts = [_text("tb-shape", shape.replace("  ", " · "), shifted, at=0.5, dy=-9.0, gap=free)]
-        for end, at, anchor in ((ends[0], 0.0, "tb-first"), (ends[1], 1.0, "tb-last")):
+        for end, at, anchor, gap in ((ends[0], 0.0, "tb-first", gaps[0]), (ends[1], 1.0, "tb-last", -gaps[1])):
             address = end.address(4) or end.address(6) or ""
-            gap = gaps[end.node] * (1 - 2 * at)
             texts.append(_text("tb-iface", end.name, shifted, at=at, dy=-8.0, anchor=anchor, gap=gap))
             texts.append(_text("tb-address", address, shifted, at=at, dy=8.0, anchor=anchor, gap=gap))
     return {
