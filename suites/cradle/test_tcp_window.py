@@ -45,6 +45,17 @@ def test_segments_out_of_order_are_acknowledged_selectively(tcp: HandTcp) -> Non
     assert server.recv(100) == b"first second"
 
 
+def test_block_that_grows_becomes_the_first(tcp: HandTcp) -> None:
+    """Whichever block the last segment belongs to is named first, be it the older one (RFC 2018, section 4)."""
+    tcp.open(options=SACK_PERMITTED)
+    one, two = (START + 10, START + 15), (START + 30, START + 35)
+    told = []
+    for start in (one[0], two[0], one[1]):
+        [answer] = tcp.say("PA", b"later", seq=start)
+        told.append(option(answer, "SAck"))
+    assert told == [one, (*two, *one), (one[0], one[1] + 5, *two)]
+
+
 def test_repeated_segment_is_reported_as_a_duplicate(tcp: HandTcp) -> None:
     """What came twice is delivered once, and the ACK's first block names it (D-SACK, RFC 2883)."""
     server = tcp.open(options=SACK_PERMITTED)

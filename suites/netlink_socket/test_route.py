@@ -118,6 +118,29 @@ def test_lookup_says_how_a_packet_would_leave(
 
 
 @both_families
+@pytest.mark.parametrize("order", [(100, 200), (200, 100)], ids=["better-first", "worse-first"])
+def test_route_with_the_lowest_metric_is_taken(
+    rtnl: Netlink, left: Node, right: Node, family: Family, order: tuple[int, int]
+) -> None:
+    """Of two routes to one prefix that with the lower metric carries packets; once it is gone, the other does."""
+    gateway = {100: left.address(family.version), 200: right.address(family.version)}
+    for metric in order:
+        given = messages.route(family, RTM_NEWROUTE, dst=family.prefix, GATEWAY=gateway[metric], PRIORITY=metric)
+        rtnl.request(given, NLM_F_CREATE | NLM_F_EXCL)
+    assert gateways(rtnl, family) == [gateway[100], gateway[200]]
+
+    def taken() -> str:
+        request = messages.route(family, dst=family.prefix)
+        request["dst_len"] = family.address_length
+        [frame] = rtnl.request(request)
+        return str(frame.parsed().get_attr("RTA_GATEWAY"))
+
+    assert taken() == gateway[100]
+    rtnl.request(messages.route(family, RTM_DELROUTE, dst=family.prefix, PRIORITY=100))
+    assert taken() == gateway[200]
+
+
+@both_families
 @pytest.mark.parametrize(
     ("kind", "number"),
     [(RTN_BLACKHOLE, errno.EINVAL), (RTN_UNREACHABLE, errno.EHOSTUNREACH), (RTN_PROHIBIT, errno.EACCES)],

@@ -19,6 +19,9 @@ SCTP_ADD_ADDRESS, SCTP_REMOVE_ADDRESS = 100, 101  # what sctp_bindx() does
 UNORDERED = 1  # SCTP_UNORDERED
 BY_LIFETIME = 0x0010  # SCTP_PR_SCTP_TTL
 ESTABLISHED = 4  # enum sctp_sstat_state
+INACTIVE, ACTIVE = 0, 2  # enum sctp_spinfo_state
+_STATUS_BYTES = 176
+_STATE_AT, _PRIMARY_STATE_AT = 4, 156
 
 NODELAY = (SOL_SCTP, SCTP_NODELAY, 1)
 
@@ -60,9 +63,18 @@ def prefer(sock: RemoteSocket, address: str, port: int) -> None:
 
 def state(sock: RemoteSocket) -> int:
     """Give the state of an association (struct sctp_status)."""
-    value = sock.getsockopt(SOL_SCTP, SCTP_STATUS, 176)
+    return _status(sock, _STATE_AT)
+
+
+def primary_state(sock: RemoteSocket) -> int:
+    """Give the state of an association's primary path (struct sctp_status, sstat_primary)."""
+    return _status(sock, _PRIMARY_STATE_AT)
+
+
+def _status(sock: RemoteSocket, at: int) -> int:
+    value = sock.getsockopt(SOL_SCTP, SCTP_STATUS, _STATUS_BYTES)
     assert isinstance(value, bytes)
-    (found,) = struct.unpack_from("=i", value, 4)
+    (found,) = struct.unpack_from("=i", value, at)
     return int(found)
 
 

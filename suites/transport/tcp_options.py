@@ -29,7 +29,7 @@ ESTABLISHED, SYN_SENT, FIN_WAIT1, FIN_WAIT2, TIME_WAIT, CLOSE, CLOSE_WAIT, LAST_
 )
 
 _INFO_BYTES = 104
-_RTO_AT, _RTT_AT, _TOTAL_RETRANSMITS_AT = 8, 68, 100
+_RTO_AT, _RTT_AT, _SLOW_START_LIMIT_AT, _CONGESTION_WINDOW_AT, _TOTAL_RETRANSMITS_AT = 8, 68, 76, 80, 100
 
 
 def state(sock: RemoteSocket) -> int:
@@ -47,6 +47,18 @@ def srtt_s(sock: RemoteSocket) -> float:
     """Give the smoothed round-trip time, in seconds."""
     (value,) = struct.unpack_from("=I", _info(sock), _RTT_AT)
     return float(value) / 1e6
+
+
+def congestion_window(sock: RemoteSocket) -> int:
+    """Give the congestion window, in segments."""
+    (value,) = struct.unpack_from("=I", _info(sock), _CONGESTION_WINDOW_AT)
+    return int(value)
+
+
+def slow_start_limit(sock: RemoteSocket) -> int:
+    """Give the window at which slow start ends (ssthresh), in segments."""
+    (value,) = struct.unpack_from("=I", _info(sock), _SLOW_START_LIMIT_AT)
+    return int(value)
 
 
 def retransmissions(sock: RemoteSocket) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from suites.transport.scenario import RATE_BPS, bottleneck
+from suites.transport.tcp_options import NODELAY, congestion_window, retransmissions, slow_start_limit
 
 if TYPE_CHECKING:
     from suites.transport.hosts import Hosts
@@ -74,3 +75,17 @@ def test_default_is_cubic_and_an_option_changes_it(hosts: Hosts) -> None:
     assert server.getsockopt(IPPROTO_TCP, TCP_CONGESTION, 16) == b"cubic".ljust(16, b"\0")
     with pytest.raises(FileNotFoundError):
         client.setsockopt(IPPROTO_TCP, TCP_CONGESTION, b"no-such")
+
+
+@pytest.mark.parametrize(("control", "left"), [("reno", 1 / 2), ("cubic", 717 / 1024)], ids=["reno", "cubic"])
+def test_loss_shrinks_the_window_by_the_controls_own_factor(hosts: Hosts, control: str, left: float) -> None:
+    """A lost segment leaves half of the window with Reno (RFC 5681, section 3.1), 0.7 with CUBIC (RFC 9438, 4.6)."""
+    client, server = hosts.connect(client=[NODELAY, (IPPROTO_TCP, TCP_CONGESTION, control.encode())])
+    before = congestion_window(client)
+    for number in range(6):
+        hosts.black_hole(on=number == 0)
+        client.send(bytes(1000))
+    server.recv_exactly(6000)
+    hosts.network.sleep(1.0)
+    assert retransmissions(client) == 1
+    assert slow_start_limit(client) == int(before * left)

@@ -178,6 +178,8 @@ def test_gap_blocks_tell_what_arrived_behind_a_hole(hosts: Hosts) -> None:
     again = [chunk for chunk in data if chunk.number == hole]
     assert len(again) == 2
     assert again[1].time_s - again[0].time_s < LEAST_RTO_S / 2
+    reports = sctp_wire.of_kind(found[: found.index(again[1])], Kind.SACK)
+    assert sum(bool(chunk.gaps) for chunk in reports) == 3
 
 
 def test_lone_chunk_is_acknowledged_200_ms_later(hosts: Hosts) -> None:

@@ -154,6 +154,23 @@ def test_transfer_survives_the_failure_of_its_path(hosts: Hosts, fault: str) -> 
     assert payload(second, since_s=failed_s) > RATE_BPS / 8
 
 
+@pytest.mark.parametrize("most", [1, 3])
+@pytest.mark.real_time_budget(60)
+def test_path_fails_once_its_errors_exceed_the_limit(hosts: Hosts, most: int) -> None:
+    """Heartbeats without an answer are errors; the one more than path_max_retrans makes the path inactive (8.2)."""
+    configure(hosts, path_max_retrans=most)
+    client, _ = associate(hosts)
+    hosts.network.sleep(CONFIRMED_S)
+    assert sctp_options.primary_state(client) == sctp_options.ACTIVE
+    hosts.network.link("h1-r1").set(loss_ratio=1.0)
+    silent_s = hosts.network.now()
+    while sctp_options.primary_state(client) != sctp_options.INACTIVE:
+        hosts.network.sleep(0.1)
+    sent = sctp_wire.of_kind(sctp_wire.chunks(hosts.network, "h1-r1", "h1"), Kind.HEARTBEAT)
+    asked = [chunk for chunk in sent if chunk.source == addresses(hosts, hosts.client)[0] and chunk.time_s > silent_s]
+    assert len(asked) == most + 2  # the last one is the first question to a path that has failed
+
+
 @both_versions
 @pytest.mark.real_time_budget(40)
 def test_first_path_is_used_again_once_it_answers(hosts: Hosts) -> None:

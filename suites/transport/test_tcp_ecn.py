@@ -84,6 +84,12 @@ def test_mark_of_the_router_is_echoed_and_answered(hosts: Hosts) -> None:
     assert echoed
     assert answered
     assert marked[0].time_s <= echoed[0].time_s < answered[0].time_s
+    asked_for = False
+    for segment in server:
+        if segment.source == hosts.client_address:
+            asked_for = segment.ecn == CE or (asked_for and not segment.flags & CWR)
+        elif not segment.flags & SYN:
+            assert bool(segment.flags & ECE) == asked_for, segment
     assert all(segment.ecn != CE for segment in hosts.at_client() if segment.source == hosts.client_address)
     numbers = [
         segment.sequence for segment in server if segment.payload_bytes and segment.source == hosts.client_address
