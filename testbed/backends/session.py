@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Protocol
 
 from testbed.agent.protocol import VERSION, AgentGone, Channel
@@ -17,6 +17,9 @@ if TYPE_CHECKING:
     from testbed.agent.protocol import Event, Reply
     from testbed.backends.base import Recorder
 
+
+Around = Callable[[str, Mapping[str, object] | None, Mapping[str, object]], dict[str, Any]]
+"""Takes an operation, what is to be recorded of it, and its fields, and asks for it (in parts, or later)."""
 
 _DRAIN_S = 2.0  # wall-clock seconds that an interrupted request may still take
 
@@ -59,6 +62,7 @@ class Session:
         self.now_ns = -1
         self.processes: dict[int, OutputSink] = {}
         self.ends: list[tuple[str, tuple[str, str]]] = []  # of each link: its name and its nodes
+        self.around: Around | None = None  # asked in place of `ask`: a replay stops time with it
         self._channel = Channel(sock, peer.watch)
         self._lock = threading.RLock()
         self.died: TestbedError | None = None  # what ended the far side before its time, whoever caught it
@@ -82,6 +86,12 @@ class Session:
             GuestCrashed: The far side died; the same error is raised again for everything that is asked later.
             DeadlineError: The far side makes no progress.
         """
+        if self.around is not None:
+            return self.around(op, record, fields)
+        return self.ask(op, record, fields)
+
+    def ask(self, op: str, record: Mapping[str, object] | None, fields: Mapping[str, object]) -> dict[str, Any]:
+        """Ask for one operation and record it, past ``around``; as :meth:`call`."""
         with self._lock:
             start_ns = self.now_ns
             reply = self._ask(op, fields)

@@ -7,7 +7,7 @@ import functools
 import os
 import shutil
 import socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed.backends.artifacts import Artifacts, find_artifacts, identify
 from testbed.backends.base import Backend, BackendOptions, Recorder
@@ -66,11 +66,15 @@ class TimeTravelBackend(Backend):
                 options=given,
                 settle_ns=SETTLE_NS,
                 artifacts=identify(artifacts.kernel, artifacts.agent),
-                hello=session.hello([os.fspath(path) for path in given.shares]),
+                hello=self.greet(session, given),
             )
         except BaseException:
             session.close()
             raise
+
+    def greet(self, session: Session, options: BackendOptions) -> dict[str, Any]:
+        """Greet the agent of a guest that has booted; from then on it stands frozen until somebody asks for more."""
+        return session.hello([os.fspath(path) for path in options.shares])
 
 
 def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options: BackendOptions) -> Session:
