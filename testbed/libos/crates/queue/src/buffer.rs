@@ -93,6 +93,14 @@ impl Pool {
         }
     }
 
+    /// As [`Pool::take`], or nothing where the machine has no such memory.
+    pub fn try_take(&mut self, capacity: usize) -> Option<Buffer> {
+        if capacity > Pool::LARGEST {
+            Vec::<u8>::new().try_reserve_exact(capacity).ok()?;
+        }
+        Some(self.take(capacity))
+    }
+
     /// Take a buffer back; one of no class is let go.
     pub fn give(&mut self, mut buffer: Buffer) {
         let Some(at) = CLASSES.iter().position(|&class| class == buffer.capacity()) else { return };
@@ -137,6 +145,13 @@ mod tests {
         assert!(again.is_empty());
         assert_eq!(again.bytes.as_ptr(), address);
         assert_eq!(pool.take(Pool::LARGEST + 1).capacity(), Pool::LARGEST + 1);
+    }
+
+    #[test]
+    fn a_pool_knows_when_there_is_no_memory() {
+        let mut pool = Pool::default();
+        assert!(pool.try_take(isize::MAX as usize).is_none());
+        assert_eq!(pool.try_take(1 << 20).unwrap().capacity(), 1 << 20);
     }
 
     #[test]

@@ -7,10 +7,16 @@
 
 mod buffer;
 mod config;
+mod descriptor;
+mod engine;
 mod errno;
+mod operation;
 mod path;
+mod wait;
 
 pub use buffer::{Buffer, Pool};
 pub use config::{Config, InetConfig, KeepAlive, TcpOptions};
+pub use engine::Engine;
 pub use errno::Errno;
+pub use operation::{Completion, Outcome, Token};
 pub use path::{IoPath, OptionName, SocketKind, SocketOption};

@@ -1,0 +1,280 @@
+// SPDX-License-Identifier: MIT
+//! Operations under way or done, each in a slot that its token names.
+
+use std::net::SocketAddrV4;
+
+use crate::{Buffer, Errno};
+
+/// Names an operation from its start until its result is taken. Never zero; a slot's next token differs from its last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Token(u64);
+
+const INDEX_BITS: u32 = 24;
+const NONE: u32 = u32::MAX;
+
+impl Token {
+    /// The token that a program hands back.
+    pub fn from_number(number: u64) -> Token {
+        Token(number)
+    }
+
+    pub fn number(self) -> u64 {
+        self.0
+    }
+
+    fn index(self) -> usize {
+        (self.0 & ((1 << INDEX_BITS) - 1)) as usize
+    }
+}
+
+/// What an operation came to.
+#[derive(Debug)]
+pub enum Outcome {
+    Pushed,
+    /// Bytes (none: the peer closed), and the sender of a datagram.
+    Popped(Buffer, Option<SocketAddrV4>),
+    /// The descriptor of the new connection, and its peer.
+    Accepted(i32, SocketAddrV4),
+    Connected,
+    Failed(Errno),
+}
+
+/// The result of one operation.
+#[derive(Debug)]
+pub struct Completion {
+    pub token: Token,
+    /// The descriptor that the operation was started on.
+    pub qd: i32,
+    pub outcome: Outcome,
+}
+
+/// What was asked for, and how far it has come.
+#[derive(Debug)]
+pub(crate) enum Request<B> {
+    Connect,
+    Accept,
+    Push { bytes: B, sent: usize, to: Option<SocketAddrV4> },
+    Pop,
+}
+
+#[derive(Debug)]
+enum State<B> {
+    Free,
+    Pending(Request<B>),
+    /// The number counts completions of the engine.
+    Done(u64, Outcome),
+}
+
+/// A slot; `next` and `before` chain it to others of its list, or of the free slots.
+#[derive(Debug)]
+struct Slot<B> {
+    token: Token,
+    qd: i32,
+    state: State<B>,
+    before: u32,
+    next: u32,
+}
+
+/// The ends of a chain of slots, oldest first.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct List {
+    first: u32,
+    last: u32,
+}
+
+impl Default for List {
+    fn default() -> List {
+        List { first: NONE, last: NONE }
+    }
+}
+
+impl List {
+    pub fn is_empty(self) -> bool {
+        self.first == NONE
+    }
+}
+
+/// All operations of an engine. Nothing is allocated once there are as many slots as operations at a time.
+#[derive(Debug)]
+pub(crate) struct Operations<B> {
+    slots: Vec<Slot<B>>,
+    free: Vec<u32>,
+    done: List,
+    completions: u64,
+    pending: usize,
+}
+
+impl<B> Default for Operations<B> {
+    fn default() -> Operations<B> {
+        Operations { slots: Vec::new(), free: Vec::new(), done: List::default(), completions: 0, pending: 0 }
+    }
+}
+
+impl<B> Operations<B> {
+    /// Start an operation at the end of `list`; `ENOBUFS` where a token cannot name one more.
+    pub fn start(&mut self, list: &mut List, qd: i32, request: Request<B>) -> Result<Token, Errno> {
+        let index = match self.free.pop() {
+            Some(index) => index,
+            None => self.grow()?,
+        };
+        let slot = &mut self.slots[index as usize];
+        // The next generation in the upper bits; it skips zero when it comes round.
+        let generation = (slot.token.0 >> INDEX_BITS).wrapping_add(1) & (u64::MAX >> INDEX_BITS);
+        slot.token = Token(generation.max(1) << INDEX_BITS | u64::from(index));
+        slot.qd = qd;
+        slot.state = State::Pending(request);
+        let token = slot.token;
+        self.pending += 1;
+        self.append(list, index);
+        Ok(token)
+    }
+
+    fn grow(&mut self) -> Result<u32, Errno> {
+        if self.slots.len() >= 1 << INDEX_BITS {
+            return Err(Errno::ENOBUFS);
+        }
+        let index = self.slots.len() as u32;
+        self.slots.push(Slot { token: Token(u64::from(index)), qd: 0, state: State::Free, before: NONE, next: NONE });
+        Ok(index)
+    }
+
+    /// The oldest operation of a list that is still pending.
+    pub fn head(&mut self, list: List) -> Option<&mut Request<B>> {
+        match self.slots.get_mut(list.first as usize).map(|slot| &mut slot.state) {
+            Some(State::Pending(request)) => Some(request),
+            _ => None,
+        }
+    }
+
+    /// The token of the oldest operation of a list.
+    pub fn head_token(&self, list: List) -> Option<Token> {
+        self.slots.get(list.first as usize).map(|slot| slot.token)
+    }
+
+    /// The oldest operation of a list is done.
+    pub fn finish_head(&mut self, list: &mut List, outcome: Outcome) {
+        let index = list.first;
+        self.unlink(list, index);
+        self.completions += 1;
+        self.pending -= 1;
+        self.slots[index as usize].state = State::Done(self.completions, outcome);
+        let mut done = self.done;
+        self.append(&mut done, index);
+        self.done = done;
+    }
+
+    /// Whether the token names an operation whose result was not taken yet.
+    pub fn knows(&self, token: Token) -> bool {
+        self.slots.get(token.index()).is_some_and(|slot| slot.token == token && !matches!(slot.state, State::Free))
+    }
+
+    /// Which completion the operation was, where it is done: the lower, the earlier.
+    pub fn done_as(&self, token: Token) -> Option<u64> {
+        match self.slots.get(token.index()) {
+            Some(Slot { token: found, state: State::Done(number, _), .. }) if *found == token => Some(*number),
+            _ => None,
+        }
+    }
+
+    /// The operation that was done first, of those whose results were not taken.
+    pub fn first_done(&self) -> Option<Token> {
+        self.head_token(self.done)
+    }
+
+    /// How many operations were done so far: unchanged, nobody needs to look again.
+    pub fn completions(&self) -> u64 {
+        self.completions
+    }
+
+    /// How many operations are not done.
+    pub fn pending(&self) -> usize {
+        self.pending
+    }
+
+    /// Take the result of an operation that is done; its token names nothing from now on.
+    pub fn take(&mut self, token: Token) -> Option<Completion> {
+        self.done_as(token)?;
+        let index = token.index() as u32;
+        let mut done = self.done;
+        self.unlink(&mut done, index);
+        self.done = done;
+        let slot = &mut self.slots[index as usize];
+        let State::Done(_, outcome) = std::mem::replace(&mut slot.state, State::Free) else { return None };
+        self.free.push(index);
+        Some(Completion { token, qd: slot.qd, outcome })
+    }
+
+    fn append(&mut self, list: &mut List, index: u32) {
+        self.slots[index as usize].before = list.last;
+        self.slots[index as usize].next = NONE;
+        match self.slots.get_mut(list.last as usize) {
+            Some(last) => last.next = index,
+            None => list.first = index,
+        }
+        list.last = index;
+    }
+
+    fn unlink(&mut self, list: &mut List, index: u32) {
+        let (before, next) = (self.slots[index as usize].before, self.slots[index as usize].next);
+        match self.slots.get_mut(before as usize) {
+            Some(slot) => slot.next = next,
+            None => list.first = next,
+        }
+        match self.slots.get_mut(next as usize) {
+            Some(slot) => slot.before = before,
+            None => list.last = before,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pop(operations: &mut Operations<Vec<u8>>, list: &mut List) -> Token {
+        operations.start(list, 7, Request::Pop).unwrap()
+    }
+
+    #[test]
+    fn a_slot_used_again_has_another_token() {
+        let mut operations = Operations::default();
+        let mut list = List::default();
+        let first = pop(&mut operations, &mut list);
+        assert!(operations.knows(first) && operations.take(first).is_none());
+        operations.finish_head(&mut list, Outcome::Connected);
+        assert_eq!(operations.take(first).unwrap().qd, 7);
+        let second = pop(&mut operations, &mut list);
+        assert_eq!(second.index(), first.index());
+        assert_ne!(second, first);
+        assert!(!operations.knows(first) && operations.knows(second));
+        assert!(!operations.knows(Token(0)) && !operations.knows(Token(u64::MAX)));
+    }
+
+    #[test]
+    fn generations_skip_zero_when_they_come_round() {
+        let mut operations = Operations::default();
+        let mut list = List::default();
+        let first = pop(&mut operations, &mut list);
+        operations.finish_head(&mut list, Outcome::Connected);
+        operations.take(first);
+        operations.slots[0].token = Token(u64::MAX << INDEX_BITS);
+        assert_eq!(pop(&mut operations, &mut list), Token(1 << INDEX_BITS));
+    }
+
+    #[test]
+    fn results_can_be_taken_from_the_middle() {
+        let mut operations = Operations::default();
+        let mut list = List::default();
+        let tokens: Vec<_> = (0..4).map(|_| pop(&mut operations, &mut list)).collect();
+        for _ in 0..4 {
+            operations.finish_head(&mut list, Outcome::Connected);
+        }
+        assert!(list.is_empty());
+        for (taken, first) in [(1, 0), (3, 0), (0, 2)] {
+            assert!(operations.take(tokens[taken]).is_some());
+            assert_eq!(operations.first_done(), Some(tokens[first]));
+        }
+        operations.take(tokens[2]);
+        assert_eq!((operations.first_done(), operations.pending()), (None, 0));
+    }
+}

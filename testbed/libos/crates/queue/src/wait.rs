@@ -1,0 +1,99 @@
+// SPDX-License-Identifier: MIT
+//! Waiting: poll, then spin for a moment, then idle.
+
+use std::time::{Duration, Instant};
+
+use crate::engine::Engine;
+use crate::operation::{Completion, Operations, Token};
+use crate::{Errno, IoPath};
+
+impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
+    /// Wait until the operation is done, for ever without a time-out.
+    ///
+    /// # Errors
+    /// `EINVAL`: no such token, or its result was taken. `ETIMEDOUT`: not done in time; the token stays good. What is done
+    /// already never times out.
+    pub fn wait(&mut self, token: Token, timeout: Option<Duration>) -> Result<Completion, Errno> {
+        if !self.operations.knows(token) {
+            return Err(Errno::EINVAL);
+        }
+        self.drive(timeout, |operations| operations.done_as(token).is_some())?;
+        self.operations.take(token).ok_or(Errno::EINVAL)
+    }
+
+    /// Wait until one of the operations is done; of several, give the one that was done first, and its place.
+    ///
+    /// # Errors
+    /// As [`Engine::wait`]; `EINVAL` also for no tokens at all, or one that is unknown.
+    pub fn wait_any(&mut self, tokens: &[Token], timeout: Option<Duration>) -> Result<(usize, Completion), Errno> {
+        if tokens.is_empty() || tokens.iter().any(|&token| !self.operations.knows(token)) {
+            return Err(Errno::EINVAL);
+        }
+        let mut looked_at = None;
+        let mut found = None;
+        self.drive(timeout, |operations| {
+            if looked_at != Some(operations.completions()) {
+                looked_at = Some(operations.completions());
+                let done = tokens.iter().enumerate();
+                found = done.filter_map(|(place, &token)| Some((operations.done_as(token)?, place))).min();
+            }
+            found.is_some()
+        })?;
+        let (_, place) = found.ok_or(Errno::EINVAL)?;
+        Ok((place, self.operations.take(tokens[place]).ok_or(Errno::EINVAL)?))
+    }
+
+    /// Wait until any operation is done, then hand at most `most` results to `sink` in the order in which they came.
+    ///
+    /// # Errors
+    /// `EINVAL`: `most` is zero; or there is neither a time-out nor anything to wait for. `ETIMEDOUT`.
+    pub fn wait_next_n(
+        &mut self,
+        most: usize,
+        timeout: Option<Duration>,
+        mut sink: impl FnMut(Completion),
+    ) -> Result<usize, Errno> {
+        let nothing = self.operations.first_done().is_none() && self.operations.pending() == 0;
+        if most == 0 || (nothing && timeout.is_none()) {
+            return Err(Errno::EINVAL);
+        }
+        self.drive(timeout, |operations| operations.first_done().is_some())?;
+        for count in 0..most {
+            let Some(next) = self.operations.first_done().and_then(|token| self.operations.take(token)) else {
+                return Ok(count);
+            };
+            sink(next);
+        }
+        Ok(most)
+    }
+
+    /// Move things until `ready` says so or the time is up.
+    fn drive(&mut self, timeout: Option<Duration>, mut ready: impl FnMut(&Operations<B>) -> bool) -> Result<(), Errno> {
+        if ready(&self.operations) {
+            if !P::SELF_DRIVEN {
+                self.path.poll_io(Instant::now());
+            }
+            return Ok(());
+        }
+        let mut now = Instant::now();
+        // A time-out beyond what the clock can say is for ever.
+        let end = timeout.and_then(|length| now.checked_add(length));
+        let mut quiet_since = now;
+        loop {
+            let moved = self.step(now);
+            if ready(&self.operations) {
+                return Ok(());
+            }
+            now = Instant::now();
+            if end.is_some_and(|end| now >= end) {
+                return Err(Errno::ETIMEDOUT);
+            }
+            if moved {
+                quiet_since = now;
+            } else if now.duration_since(quiet_since) >= self.spin {
+                self.path.idle(end);
+                now = Instant::now();
+            }
+        }
+    }
+}
