@@ -30,6 +30,7 @@ class BackendOptions:
         ring_bytes: Size of the kernel's capture ring.
         output_limit_bytes: Bytes that one process may write to stdout, and to stderr.
         memory_mib: Memory of a guest (``timetravel`` only).
+        spin_ms: Host CPU time after which a task without system calls lets others run, ms (``timetravel`` only); 0: never.
         stall_s: Wall-clock seconds without any progress of a guest after which it is given up.
         wall_limit_s: Wall-clock seconds that a network may live in all; None is no limit.
         kernel: A ``linux`` artifact (or its program) to run instead of the one in the cache.
@@ -43,6 +44,7 @@ class BackendOptions:
     ring_bytes: int = 8 << 20
     output_limit_bytes: int = 64 << 20
     memory_mib: int = 512
+    spin_ms: int = 0
     stall_s: float = 30.0
     wall_limit_s: float | None = None
     kernel: Path | None = None

@@ -102,7 +102,7 @@ def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options:
             "--",
         ]
         child = Child(
-            [*launcher, os.fspath(artifacts.kernel), *kernel_words(seed, options.memory_mib)],
+            [*launcher, os.fspath(artifacts.kernel), *kernel_words(seed, options.memory_mib, spin_ms=options.spin_ms)],
             env=_environment(scratch.path),
             fds={_CHANNEL_FD: there.fileno(), _STATUS_FD: page.fd},
             log=recorder.console_path or scratch.path / "console.log",
@@ -117,7 +117,7 @@ def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options:
     return Session(here, guest, recorder)
 
 
-def kernel_words(seed: int, memory_mib: int) -> list[str]:
+def kernel_words(seed: int, memory_mib: int, *, spin_ms: int = 0) -> list[str]:
     """Give the kernel's command line: the same words but for the seed, as the kernel mixes them into its RNG."""
     return [
         f"mem={memory_mib}M",
@@ -137,6 +137,7 @@ def kernel_words(seed: int, memory_mib: int) -> list[str]:
         f"tb_channel={_CHANNEL_FD}",
         f"tb_status={_STATUS_FD}",
         f"tb_seed={seed}",
+        *([f"tb_spin_ms={spin_ms}"] if spin_ms else []),
     ]
 
 

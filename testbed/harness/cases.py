@@ -223,7 +223,9 @@ class Case:
         words += [self.id.nodeid, "--seed", str(settings.seed), "--repeat", repeat]
         words += ["--backend", settings.backend] if settings.backend != "timetravel" else []
         words += ["--libos", settings.libos] if settings.libos != "linux" else []
-        words += [*(["--"] if ours else []), "--no-captures"] if not settings.capture else []
+        rare = [] if settings.capture else ["--no-captures"]
+        rare += ["--spin-ms", str(settings.spin_ms)] if settings.spin_ms else []
+        words += [*(["--"] if ours else []), *rare] if rare else []
         return shlex.join(words)
 
 

@@ -38,6 +38,7 @@ class Settings:
         real_time_limit_s: The longest case that a backend in real time runs, s.
         require: Capabilities whose lack is an error and not a skip.
         capture: Whether link ends are captured.
+        spin_ms: Host CPU time after which a task without system calls lets others run, ms; 0 is never.
     """
 
     seed: int
@@ -50,6 +51,7 @@ class Settings:
     real_time_limit_s: float
     require: tuple[str, ...]
     capture: bool
+    spin_ms: int
 
     def repeats(self, backend: Backend) -> int:
         """Give the number of executions of each case."""
@@ -65,6 +67,7 @@ class Settings:
             stall_s=self.stall_s,
             wall_limit_s=self.wall_limit_s,
             memory_mib=defaults.memory_mib if memory_mib is None else memory_mib,
+            spin_ms=self.spin_ms,
             kernel=None if self.libos == DEFAULT_LIBOS else Path(self.libos),
         )
 
@@ -119,7 +122,16 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="CAP[,CAP]",
         help="a case skipped for lack of this capability is an error",
     )
+    group.addoption(
+        "--spin-ms",
+        type=_positive,
+        default=0,
+        metavar="N",
+        help="a program that makes no system call for N to 2 N ms of the host's CPU lets others, and time, go on; "
+        "depends on the host's speed, so bits may differ (default: never)",
+    )
     group.addoption("--no-captures", action="store_true", help="capture no frames")
+    group.addoption("--no-report", action="store_true", help="write no report.html at the end of the run")
     group.addoption(
         "--testbed-terminal", action="store_true", help="show suites and progress instead of pytest's own lines"
     )
@@ -139,6 +151,7 @@ def settings_of(config: pytest.Config) -> Settings:
         real_time_limit_s=get("--real-time-limit"),
         require=tuple(name for text in get("--require") for name in text.split(",") if name),
         capture=not get("--no-captures"),
+        spin_ms=get("--spin-ms"),
     )
 
 
