@@ -17,7 +17,7 @@ import typer
 from testbed.cli.checkout import checkout
 from testbed.cli.names import known
 from testbed.cli.output import line, note
-from testbed.errors import ExitCode
+from testbed.errors import ConfigError, ExitCode
 
 _SUMMARY = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed|error|skipped|xfailed|deselected).* in [0-9.]+s.*?)(?: =+)?$")
 
@@ -54,10 +54,11 @@ def steps() -> tuple[Step, ...]:
         Step("cargo-fmt", ("cargo", "fmt", "--check"), cargo_folder),
         Step("clippy", ("cargo", "clippy", "--quiet", "--all-targets", "--", "-D", "warnings"), cargo_folder),
         Step("cargo-test", ("cargo", "test", "--quiet"), cargo_folder),
+        Step("doc", (*python, "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-c", "doc", ".", "build/doc")),
         # Before the tests, and seen: else the first test that boots a guest builds its kernel in silence.
         Step("build", (*python, "testbed", "build")),
         Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal")),
-        Step("kernels", (*python, "pytest", "tests/libos", "-q", "-m", "build"), by_name=True),  # compiles kernels
+        Step("kernels", (*python, "pytest", "tests/libos", "tests/mutants", "-q", "-m", "build"), by_name=True),
     )
 
 
@@ -66,19 +67,46 @@ def _complete(incomplete: str) -> list[str]:
 
 
 def check(
-    names: Annotated[list[str] | None, typer.Argument(help="Only these steps.", autocompletion=_complete)] = None,
+    names: Annotated[
+        list[str] | None, typer.Argument(help="Only these steps (or mutants).", autocompletion=_complete)
+    ] = None,
+    *,
+    mutants: Annotated[
+        bool, typer.Option("--mutants", help="Plant faults in the kernel; the suites must find each. Minutes.")
+    ] = False,
+    parts: Annotated[
+        list[str] | None, typer.Option("-k", metavar="PART", help="With --mutants: only those with this in their name.")
+    ] = None,
 ) -> None:
     """Run lint, types, Rust checks and testbed's own tests, all of them even after a failure."""
+    if parts and not mutants:
+        raise ConfigError("-k chooses mutants", hint="testbed check --mutants -k PART")
     root = checkout()
-    every = {step.name: step for step in steps()}
-    chosen = [
-        every[known("check", name, every)]
-        for name in names or [step.name for step in every.values() if not step.by_name]
-    ]
+    if mutants:
+        chosen = [mutation(names or [], parts or [])]
+    else:
+        chosen = [_known_step(name) for name in names or [step.name for step in steps() if not step.by_name]]
     outcomes = [_run(step, root) for step in chosen]
     _report(outcomes)
     if any(outcome.code for outcome in outcomes):
         raise typer.Exit(int(ExitCode.FAILED))
+
+
+def mutation(names: Sequence[str], parts: Sequence[str]) -> Step:
+    """Give the check of the suites: with faults planted in the kernel, see ``doc/mutants.md``.
+
+    Args:
+        names: Only these mutants.
+        parts: Only mutants that have one of these in their name.
+    """
+    words = [word for part in parts for word in ("-k", part)]
+    return Step("mutants", (sys.executable, "-m", "tests.mutants", *words, "--", *names))
+
+
+def _known_step(name: str) -> Step:
+    """Give the step of this name; an unknown one is an error that names near ones."""
+    every = {step.name: step for step in steps()}
+    return every[known("check", name, every)]
 
 
 def _run(step: Step, root: Path) -> Outcome:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import typer.main
 
-from testbed.cli import main
+from testbed.cli import main, reference
 from testbed.errors import TestbedError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -109,8 +109,13 @@ def test_every_command_is_in_the_manual() -> None:
     assert [name for name in command.commands if f"`{name}`" not in page and f"`{name} " not in page] == []
 
 
+def test_the_reference_of_commands_is_current() -> None:
+    page = ROOT / reference.FILE
+    assert page.read_text() == reference.render(), "type: python -m testbed.cli.reference --write"
+
+
 def test_every_decision_is_numbered_and_has_its_parts() -> None:
-    pages = sorted((ROOT / "doc" / "decisions").glob("*.md"))
+    pages = sorted((ROOT / "doc" / "decisions").glob("[0-9]*.md"))
     assert [int(page.name[:4]) for page in pages] == list(range(1, len(pages) + 1))
     for page in pages:
         text = page.read_text()

@@ -20,7 +20,7 @@ def case(
     """Make a case up: nothing of it is on disk."""
     digest = None if verdict is Verdict.NON_DETERMINISTIC else DIGEST
     ran = [ExecutionRecord(number + 1, verdict, "", digest, 2.0, 0.25, None) for number in range(executions)]
-    values = {
+    values: dict[str, Any] = {
         "nodeid": f"suites/{suite}/test_it.py::{test}",
         "case": f"test_it.{test}",
         "reason": "",
