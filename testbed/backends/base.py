@@ -30,7 +30,7 @@ class BackendOptions:
         ring_bytes: Size of the kernel's capture ring.
         output_limit_bytes: Bytes that one process may write to stdout, and to stderr.
         memory_mib: Memory of a guest (``timetravel`` only).
-        spin_ms: Host CPU time after which a task without system calls lets others run, ms (``timetravel`` only); 0: never.
+        spin_ms: CPU time of the host after which a task without system calls yields, ms; 0 is never (``timetravel``).
         stall_s: Wall-clock seconds without any progress of a guest after which it is given up.
         wall_limit_s: Wall-clock seconds that a network may live in all; None is no limit.
         kernel: A ``linux`` artifact (or its program) to run instead of the one in the cache.
