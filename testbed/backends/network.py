@@ -87,8 +87,9 @@ class Network:
         self.release = str(hello["release"])
         self.capabilities = frozenset(hello["capabilities"])
         self.live = True
+        self.installed: set[str] = set()  # programs and libraries that were put into it, once for all nodes
         self._numbers = itertools.count(1)
-        interfaces = layout.interfaces(topology)
+        interfaces = self.interfaces = layout.interfaces(topology)
         session.ends = [(str(link.name), link.ends) for link in topology.links]
         plan = make_plan(topology, interfaces, seed=seed, options=options, settle_ns=settle_ns)
         record = {"topology": topology.digest(), "seed": seed, "capture": plan["capture"]}

@@ -14,7 +14,9 @@ from testbed.errors import ConfigError, TestbedError, near_misses
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from testbed.backends.libos import LibOS
     from testbed.backends.network import Network
+    from testbed.libos.library import Library
     from testbed.scenarios.layout import Interface
     from testbed.scenarios.topology import Kind
 
@@ -46,11 +48,13 @@ class Node:
     """
 
     def __init__(self, network: Network, name: str, kind: Kind, interfaces: Sequence[Interface]) -> None:
-        self._network = network
+        self.network = network
         self._session = network.session
         self.name = name
         self.kind = kind
         self.interfaces = tuple(interfaces)
+        self.deployed = 0  # LibOSes, so far, and the interfaces that they took
+        self.taken: set[str] = set()
 
     def __repr__(self) -> str:
         return f"<Node {self.name}>"
@@ -166,17 +170,17 @@ class Node:
             ConfigError: There is none.
         """
         for interface in self.interfaces:
-            if link is None or self._network.topology.links[interface.link].name == link:
+            if link is None or self.network.topology.links[interface.link].name == link:
                 found = interface.address(version)
                 if found is not None:
                     return found
-        names = [str(self._network.topology.links[interface.link].name) for interface in self.interfaces]
+        names = [str(self.network.topology.links[interface.link].name) for interface in self.interfaces]
         where = "" if link is None else f" on link {link!r}; {near_misses(link, names)}"
         raise ConfigError(f"{self.name} has no IPv{version} address{where}")
 
     def interface(self, name: str) -> Interface:
         """Give an interface by its name (``eth0``), its link's name, or the name of the node at the other end."""
-        links = self._network.topology.links
+        links = self.network.topology.links
         for interface in self.interfaces:
             link = links[interface.link]
             if name in (interface.name, link.name, link.ends[1 - interface.end]):
@@ -188,6 +192,33 @@ class Node:
         """Give the kernel's index of an interface."""
         return int(self.read(f"/sys/class/net/{name}/ifindex"))
 
+    def libos(
+        self,
+        flavor: str | Library,
+        *,
+        interface: str | None = None,
+        config: Mapping[str, object] | None = None,
+        env: Mapping[str, str] | None = None,
+        limit: float = 60.0,
+    ) -> LibOS:
+        """Start a LibOS in the node and give its engine, whose calls are those of the queue API.
+
+        Args:
+            flavor: Its name: one of testbed's own, or of a ``testbed.toml``; or a library that is there already.
+            interface: The interface of a LibOS with a stack of its own, as for :meth:`interface`; default the first
+                one. The node's kernel loses its IPv4 addresses there.
+            config: Values that the configuration's template gets in place of those of the topology.
+            env: Variables beside ``LIBOS``, ``CONFIG_PATH`` and the flavor's own.
+            limit: Seconds of the network's clock that a call without a time-out may take.
+
+        Raises:
+            CapabilityError: The flavor cannot be built on this machine.
+            LibOSError: ``demi_init`` failed.
+        """
+        from testbed.backends.deploy import start  # noqa: PLC0415  # only nodes with a LibOS need it
+
+        return start(self, flavor, interface=interface, config=config, env=env, limit_s=limit)
+
     def inject(self, iface: str, frame: Any, at: float | None = None, *, direction: str = "to") -> None:
         """Put one frame on the wire at an interface.
 
@@ -198,7 +229,7 @@ class Node:
             direction: ``to`` delivers it to this node; ``from`` sends it as if by this node, through the impairments.
         """
         end = self.interface(iface)
-        self._network.inject([(at, str(self._network.topology.links[end.link].name), self.name, direction, frame)])
+        self.network.inject([(at, str(self.network.topology.links[end.link].name), self.name, direction, frame)])
 
     def _prepare(
         self,
@@ -212,7 +243,7 @@ class Node:
         words = shlex.split(argv) if isinstance(argv, str) else [str(word) for word in argv]
         if not words:
             raise ConfigError(f"{self.name}: a command needs at least the name of a program, this one is empty")
-        number = self._network.next_process()
+        number = self.network.next_process()
         process = Process(self._session, number, self.name, words)
         return process, {
             "id": number,
@@ -222,7 +253,7 @@ class Node:
             "cwd": cwd,
             "stdin": "pipe" if stdin else "null",
             "input": input.encode() if isinstance(input, str) else bytes(input),
-            "output_limit": self._network.options.output_limit_bytes,
+            "output_limit": self.network.options.output_limit_bytes,
         }
 
     def _start(self, op: str, process: Process, fields: dict[str, Any]) -> dict[str, Any]:

@@ -47,6 +47,13 @@ class OutputSink(Protocol):
         """Take the raw wait status and the time of the end."""
 
 
+class Caller(Protocol):
+    """Whoever asks an agent for operations: a session, or what stands before one."""
+
+    def call(self, op: str, *, record: Mapping[str, object] | None = None, **fields: object) -> dict[str, Any]:
+        """Ask for one operation; see :meth:`Session.call`."""
+
+
 class Session:
     """Asks an agent, hands its events on, and has every operation recorded.
 
@@ -112,6 +119,10 @@ class Session:
         if reply.error is not None:
             raise reply.error
         return reply.ok
+
+    def note(self, name: str, fields: Mapping[str, object], start_ns: int) -> None:
+        """Record what was asked quietly, in words of its own, from ``start_ns`` to now."""
+        self.recorder.command(name, {key: _plain(value) for key, value in fields.items()}, start_ns, self.now_ns)
 
     def _ask(self, op: str, fields: Mapping[str, object]) -> Reply:
         """Send a request and wait; what breaks the conversation is raised again for every later request."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
     from typing import Literal
 
-    from testbed.backends.session import Session
+    from testbed.backends.session import Caller
     from testbed.backends.sockaddr import Address
 
 SOCK_DCCP = 6  # include/linux/net.h
@@ -45,7 +45,7 @@ class RemoteSocket:
     """
 
     def __init__(
-        self, session: Session, handle: int, family: int, kind: int, interface_index: Callable[[str], int]
+        self, session: Caller, handle: int, family: int, kind: int, interface_index: Callable[[str], int]
     ) -> None:
         self._session = session
         self._handle = handle
