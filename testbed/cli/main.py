@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from testbed.cli import bench, build, check, diff, doctor, exec_, list_, packets, replay, run, version
+from testbed.cli import bench, build, check, diff, doctor, exec_, list_, packets, replay, report, run, version
 from testbed.cli.make import app as make_app
 from testbed.cli.output import note
 from testbed.errors import ExitCode, InternalError, TestbedError
@@ -59,6 +59,7 @@ app.command(
     context_settings={"allow_interspersed_args": False},
 )(exec_.exec_)
 app.command("list", epilog="Example: testbed list scenarios --json")(list_.list_)
+app.command("report", epilog="Example: testbed report latest --open")(report.report)
 app.command("diff", epilog="Example: testbed diff 20261121-18 latest --context 5")(diff.diff)
 app.command("replay", epilog="Example: testbed replay latest test_handshake --until 2.5")(replay.replay)
 app.command("packets", epilog="Example: testbed packets latest test_handshake --link h1-h2 -x")(packets.packets)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testbed.errors import ConfigError, ExitCode
+from testbed.errors import ConfigError, ExitCode, TestbedError
 from testbed.harness.cases import REPORT_ATTRIBUTE
 from testbed.harness.environment import environment, under_test
 from testbed.harness.failures import failure_of
@@ -22,6 +22,8 @@ from testbed.reports import junit
 from testbed.verdict import Verdict, exit_code, worst
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from testbed.harness.runfolder import RunFolder
 
 PLUGIN = "testbed-session"
@@ -46,6 +48,7 @@ class RunSession:
         self.active = False
         self.cases: dict[str, CaseRecord] = {}
         self.interrupted = False
+        self.page: Path | None = None
         self._exited = False
         self._started = time.monotonic()
         self._saved = 0.0
@@ -154,6 +157,7 @@ class RunSession:
         self._save()
         self.folder.make_room()
         self._write_junit()
+        self._write_page()
 
     def _exit_code(self, exitstatus: int) -> ExitCode | int:
         """Give the exit code that the verdicts of all cases ask for; 0 only where pytest, too, found nothing wrong."""
@@ -211,6 +215,17 @@ class RunSession:
             junit.write(self.run, self.folder.path)
         except OSError as error:
             sys.stderr.write(f"testbed: cannot write {self.folder.path / JUNIT_FILE}: {error.strerror}\n")
+
+    def _write_page(self) -> None:
+        """Write ``report.html``; whatever goes wrong there, the run is whole without it."""
+        if self.config.getoption("--no-report"):
+            return
+        from testbed.reports import html  # noqa: PLC0415 (it takes a while, and not every session ends here)
+
+        try:
+            self.page = html.write(self.folder.path, every_packet=False)
+        except (OSError, TestbedError) as error:
+            sys.stderr.write(f"testbed: cannot write {self.folder.path / html.PAGE_FILE}: {error}\n")
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

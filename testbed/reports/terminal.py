@@ -167,6 +167,9 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
         for line, verdict in suite_lines(run, self._kinds()):
             self.write_line(line, red=is_bad(verdict), green=verdict is Verdict.PASSED)
         self.write_line(f"records: {self._folder()}")
+        session = self.config.pluginmanager.get_plugin(SESSION)
+        if session is not None and session.page is not None:
+            self.write_line(f"report: {session.page}")
 
     def summary_stats(self) -> None:
         """Print pytest's counting line, alone and without its ``=``."""

@@ -88,7 +88,7 @@ function plotBlock(title, node, facts, legend, bounds, draw, unit) {
       sees: (t) => t >= view.t0 && t <= view.t1,
     };
     const id = "clip-" + title.replace(/\W/g, "");
-    const clip = svg("clipPath", { id }, svg("rect", { x: inside.x0, y: inside.y1 - 8, width: inside.x1 - inside.x0, height: inside.y0 - inside.y1 + 10 }));
+    const clip = svg("clipPath", { id }, svg("rect", { x: inside.x0 - 6, y: inside.y1 - 12, width: inside.x1 - inside.x0 + 12, height: inside.y0 - inside.y1 + 14 }));
     drawn.replaceChildren(clip);
     for (const t of ticks(view.t0, view.t1, 8)) drawn.append(svg("path", { class: "axis", d: `M${axes.x(t)} ${inside.y0}V${inside.y1}` }), svg("text", { class: "tick", x: axes.x(t), y: PLOT.height - 10, "text-anchor": "middle" }, tickText(t, view.t1 - view.t0)));
     for (const n of ticks(view.n0, view.n1, 6)) drawn.append(svg("path", { class: "axis", d: `M${inside.x0} ${axes.y(n)}H${inside.x1}` }), svg("text", { class: "tick", x: inside.x0 - 7, y: axes.y(n) + 4, "text-anchor": "end" }, amount(n)));

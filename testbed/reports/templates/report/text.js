@@ -47,7 +47,7 @@ function el(tag, attributes, ...children) {
 }
 
 function seconds(ns, places = 6) {
-  return (ns / 1e9).toFixed(places);
+  return (ns / 1e9).toFixed(places).replace(/^-(0\.0*)$/, "$1");
 }
 
 function duration(s) {
