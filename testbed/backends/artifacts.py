@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from testbed.errors import ConfigError
-from testbed.libos.artifacts import MANIFEST, sha256_file
+from testbed.libos.artifacts import MANIFEST, hold, sha256_file
 
 
 @dataclass(frozen=True)
@@ -32,6 +32,7 @@ def find_kernel(given: Path | None) -> Path:
     program = found / "linux" if found.is_dir() else found
     if not os.access(program, os.X_OK) or program.is_dir():
         raise ConfigError(f"the kernel {program} is no program", hint="build one: testbed build linux")
+    hold(program)
     return program.absolute()
 
 
@@ -46,6 +47,7 @@ def find_agent(given: Path | None) -> Path:
     if not os.access(program, os.X_OK):
         hint = "leave out --agent and TESTBED_AGENT to use the built one"
         raise ConfigError(f"the agent {program} is no program", hint=hint)
+    hold(program)
     return found.absolute()
 
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from testbed.backends.session import Session
     from testbed.scenarios.topology import Topology
 
-STOPPED = "stopped"
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Task:
@@ -42,7 +40,7 @@ class Task:
         until_ns: Where time stops, ns of the network's clock, or None.
         script: File of lines for the shell, or None for a dialogue.
         record: Folder of the record, whose commands say where the stop is.
-        mark: File that is made when the stop was reached.
+        mark: File that is made when the stop was reached; JSON with ``error`` where the shell then failed.
     """
 
     words: list[str]
@@ -85,12 +83,16 @@ class Backend(TimeTravelBackend):
         return network
 
     def _stopped(self, network: Network) -> None:
-        Path(self._task.mark).write_text(STOPPED)
+        Path(self._task.mark).write_text(json.dumps({}))
         say(f"stopped at t = {network.session.now_ns / 1e9:.9f} s; the end of the shell lets the case go on")
         interact = shell()
         with ExitStack() as stack:
             script = None if self._task.script is None else stack.enter_context(Path(self._task.script).open())
-            interact(network, script=script)
+            try:
+                interact(network, script=script)
+            except TestbedError as error:  # it goes through the test's hands from here on
+                Path(self._task.mark).write_text(json.dumps({"error": str(error), "status": int(error.exit_code)}))
+                raise
 
 
 class Plugin:

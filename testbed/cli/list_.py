@@ -18,7 +18,7 @@ _KINDS: dict[str, tuple[Callable[[], list[dict[str, Any]]], tuple[str, ...]]] = 
     "flavors": (lists.flavors, ("name", "what")),
     "backends": (lists.backends, ("name", "what")),
     "artifacts": (lists.artifacts, ("name", "mib", "build_s", "path")),
-    "runs": (lists.runs, ("name", "started", "state", "exit", "cases", "path")),
+    "runs": (lists.runs, ("name", "when", "state", "size", "what", "verdicts")),
 }
 
 

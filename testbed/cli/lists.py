@@ -6,13 +6,14 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 from testbed.errors import ConfigError, TestbedError
-from testbed.paths import runs_dir
 
 Rows = list[dict[str, Any]]
+_SHOWN_SUITES = 3
 
 
 def artifacts() -> Rows:
@@ -34,25 +35,36 @@ def artifacts() -> Rows:
 
 
 def runs() -> Rows:
-    """One row per run in the runs folder, newest first: name, start, state, exit code, number of cases, folder."""
-    from testbed.harness.records import RUN_FILE, load_run
+    """One row per run in the runs folder, newest first: id, when, state, suites, verdicts, size, folder."""
+    from testbed.harness.lookup import run_folders
+    from testbed.harness.prune import size_bytes
+    from testbed.harness.records import load_run
 
     rows: Rows = []
-    folders = [file.parent for file in runs_dir().glob(f"*/{RUN_FILE}") if not file.parent.is_symlink()]
-    for folder in sorted(folders, key=lambda path: path.name, reverse=True):
+    for folder in reversed(run_folders()):
+        size = size_bytes(folder)
+        sizes = {"size": f"{size / (1 << 20):.1f} MiB", "bytes": size, "path": str(folder)}
         try:
             run = load_run(folder)
         except ConfigError as error:
-            rows.append({"name": folder.name, "state": f"unreadable: {error.message}", "path": str(folder)})
+            rows.append({"name": folder.name, "state": f"unreadable: {error.message}", **sizes})
             continue
+        counts = Counter(str(case.verdict) for case in run.cases)
+        names = list(dict.fromkeys(case.suite for case in run.cases))
+        more = f" and {len(names) - _SHOWN_SUITES} more" if len(names) > _SHOWN_SUITES else ""
         rows.append(
             {
                 "name": folder.name,
+                "when": run.started[:19].replace("T", " "),
+                "state": run.state if run.exit_code is None else f"exit {run.exit_code}",
+                "what": ",".join(names[:_SHOWN_SUITES]) + more,
+                "verdicts": ", ".join(f"{count} {verdict}" for verdict, count in counts.most_common()),
+                **sizes,
                 "started": run.started,
-                "state": run.state,
                 "exit": "" if run.exit_code is None else run.exit_code,
                 "cases": len(run.cases),
-                "path": str(folder),
+                "suites": names,
+                "counts": dict(counts),
             },
         )
     return rows

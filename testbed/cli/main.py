@@ -10,19 +10,10 @@ from typing import Annotated
 
 import typer
 
-from testbed.cli import bench, build, check, diff, doctor, exec_, list_, packets, replay, report, run, version
+from testbed.cli import bench, build, check, diff, doctor, exec_, list_, packets, prune, replay, report, run, version
 from testbed.cli.make import app as make_app
-from testbed.cli.output import note
+from testbed.cli.output import called, line, note
 from testbed.errors import ExitCode, InternalError, TestbedError
-
-_NEXT_STEPS = """\
-testbed: a testbed for network code. What next?
-
-  testbed doctor           what this machine can do, and what to do about the rest
-  testbed make test        build what is missing, run all suites, every case twice
-  testbed exec -- ip addr  any command in a guest of its own
-  testbed list suites      what there is to run
-  testbed --help           all commands"""
 
 app = typer.Typer(
     name="testbed",
@@ -45,7 +36,10 @@ def root(
     if debug:
         os.environ["TESTBED_DEBUG"] = "1"  # fail() reads it, and so do the commands' own child processes
     if context.invoked_subcommand is None:
-        typer.echo(_NEXT_STEPS)
+        from testbed.cli.next_step import advice
+
+        for text in advice():
+            line(text)
 
 
 # In the order of a newcomer's day; everything after the first own word of `exec` belongs to the command in the guest.
@@ -63,6 +57,7 @@ app.command("report", epilog="Example: testbed report latest --open")(report.rep
 app.command("diff", epilog="Example: testbed diff 20261121-18 latest --context 5")(diff.diff)
 app.command("replay", epilog="Example: testbed replay latest test_handshake --until 2.5")(replay.replay)
 app.command("packets", epilog="Example: testbed packets latest test_handshake --link h1-h2 -x")(packets.packets)
+app.command("prune", epilog="Example: testbed prune --keep 20 --older 7d --artifacts --dry-run")(prune.prune)
 app.command("bench", epilog="Example: testbed bench boot case --runs 5")(bench.bench)
 app.command("check", epilog="Example: testbed check ruff mypy")(check.check)
 app.command("version", epilog="Example: testbed version --json")(version.version)
@@ -77,8 +72,7 @@ def fail(error: TestbedError) -> int:
     if error.__traceback__ is not None and (os.environ.get("TESTBED_DEBUG") or isinstance(error, InternalError)):
         traceback.print_exception(error)
     note(f"error: {error.message}", style="red")
-    if error.hint:
-        note(f"hint: {error.hint}")
+    note(f"hint: {called(error.hint or error.usual_hint)}")
     if isinstance(error, InternalError):
         note("This is a fault of testbed itself: please report it with the lines above.")
     return int(error.exit_code)
@@ -120,7 +114,7 @@ def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "testbed"
     note(f"error: {describe()}", style="red")
-    note(f"hint: {path} --help")
+    note(f"hint: {called(path)} --help")
     return int(ExitCode.USAGE)
 
 

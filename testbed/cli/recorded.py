@@ -167,3 +167,4 @@ def _finish(
     run.exit_code = int(ExitCode.INTERRUPTED if interrupted else exit_code([record.verdict]))
     run.save(folder.path)
     folder.make_room()
+    folder.release()

@@ -85,8 +85,7 @@ def replay(
         _execute(what, task, new)
         if until_s is not None:
             _remove(new)
-            if not mark.exists():
-                raise TestbedError(f"the case ended before t = {until_s:g} s, other than in its record")
+            _check_stop(mark, until_s)
             return
         status = _judge(record_folder, new, context)
         if status == ExitCode.OK and not keep:
@@ -125,6 +124,19 @@ def _check(record: Record, *, gdb: bool, until_s: float | None) -> None:
         raise ConfigError(f"--until {until_s:g} is not within the case, which took from 0 to {end_s:.9f} s")
 
 
+def _check_stop(mark: Path, until_s: float) -> None:
+    """Say what went wrong at the stop.
+
+    Raises:
+        TestbedError: It was not reached, or a line of the shell's script failed.
+    """
+    if not mark.exists():
+        raise TestbedError(f"the case ended before t = {until_s:g} s, other than in its record")
+    failed = json.loads(mark.read_text())
+    if failed:
+        raise TestbedError(failed["error"])
+
+
 def _execute(what: Replay, task: object, new: Path) -> None:
     """Execute the case in a process of its own; what it says is shown only where it left no record.
 
@@ -136,7 +148,17 @@ def _execute(what: Replay, task: object, new: Path) -> None:
     if not isinstance(task, Task):
         raise TypeError(task)
     looking = task.gdb or task.until_ns is not None
-    words = [f"--rootdir={what.root}", "--run-dir", str(new), "-p", "no:cacheprovider", "-n", "0", *what.words]
+    words = [
+        f"--rootdir={what.root}",
+        "--run-dir",
+        str(new),
+        "-p",
+        "no:cacheprovider",
+        "-n",
+        "0",
+        "--no-report",
+        *what.words,
+    ]
     words += ["-s", "-p", "no:terminal", "--wall-limit", "1e9"] if looking else []
     task = dataclasses.replace(task, words=[*words, what.nodeid])
     command = [sys.executable, "-m", "testbed.cli.again", json.dumps(dataclasses.asdict(task))]

@@ -26,7 +26,8 @@ def run_folders(root: Path | None = None) -> list[Path]:
         root: The folder of runs; None is the user's (``paths.runs_dir``).
     """
     found = [file.parent for file in (root or paths.runs_dir()).glob(f"*/{RUN_FILE}")]
-    return sorted((path for path in found if not path.is_symlink()), key=lambda path: path.name)
+    plain = (path for path in found if not path.is_symlink() and not path.name.startswith("."))
+    return sorted(plain, key=lambda path: path.name)
 
 
 def find_run(text: str | Path) -> Path:

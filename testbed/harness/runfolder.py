@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import secrets
 import time
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LATEST = "latest"
+LOCK = ".lock"  # held while a run goes on; the lock ends with the process, however that ends
 RESERVE = ".reserve"
 RESERVE_BYTES = 256 << 10
 
@@ -25,6 +27,18 @@ RESERVE_BYTES = 256 << 10
 def new_name() -> str:
     """Name a new run: local date and time, and four random hex digits, so that two runs at once differ."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
+
+
+def in_use(folder: Path) -> bool:
+    """Say whether a run still goes on in a folder; one that was killed does not."""
+    try:
+        with (folder / LOCK).open() as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except FileNotFoundError:
+        return False
+    except OSError:
+        return True
+    return False
 
 
 class RunFolder:
@@ -36,6 +50,7 @@ class RunFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._lock: int | None = None
 
     @classmethod
     def choose(cls, given: Path | None) -> RunFolder:
@@ -66,6 +81,7 @@ class RunFolder:
             (self.path / CASES).mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise ConfigError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+        self._hold()
         self._keep_reserve()
         self._point_latest()
 
@@ -80,6 +96,20 @@ class RunFolder:
     def make_room(self) -> None:
         """Give up the reserve: the disk is full, and verdicts must still be written."""
         (self.path / RESERVE).unlink(missing_ok=True)
+
+    def release(self) -> None:
+        """Let go of the folder: the run has ended; again it does nothing."""
+        if self._lock is not None:
+            (self.path / LOCK).unlink(missing_ok=True)
+            os.close(self._lock)
+            self._lock = None
+
+    def _hold(self) -> None:
+        """Hold the folder, so that nobody removes it while the run goes on; a file system without locks has none."""
+        if self._lock is None:
+            self._lock = os.open(self.path / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            with suppress(OSError):
+                fcntl.flock(self._lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
 
     def _keep_reserve(self) -> None:
         handle = os.open(self.path / RESERVE, os.O_WRONLY | os.O_CREAT, 0o600)

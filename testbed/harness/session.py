@@ -13,6 +13,7 @@ import pytest
 
 from testbed.errors import ConfigError, ExitCode, TestbedError
 from testbed.harness.cases import REPORT_ATTRIBUTE
+from testbed.harness.durations import Durations, about
 from testbed.harness.environment import environment, under_test
 from testbed.harness.failures import failure_of
 from testbed.harness.identity import case_id, suite_folder, suite_kind
@@ -22,6 +23,7 @@ from testbed.reports import junit
 from testbed.verdict import Verdict, exit_code, worst
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from testbed.harness.runfolder import RunFolder
@@ -50,6 +52,7 @@ class RunSession:
         self.interrupted = False
         self.page: Path | None = None
         self._exited = False
+        self._durations: Durations | None = None
         self._started = time.monotonic()
         self._saved = 0.0
         self.run = RunRecord(
@@ -76,6 +79,7 @@ class RunSession:
         except ConfigError as error:
             raise pytest.UsageError(str(error)) from error
         self.active = True
+        self._durations = Durations.load()
         self.run.environment = environment(getattr(self.config.option, "numprocesses", None) or 1)
         self._save()
 
@@ -90,6 +94,18 @@ class RunSession:
     def backend_chosen(self, repeat: int) -> None:
         """Take the number of executions once the backend is known."""
         self.run.repeat = repeat
+
+    def left(self, done: Collection[str]) -> str:
+        """Say how long the cases that are not done will take, from how long they took before: ``about 40 s left``.
+
+        Args:
+            done: Node ids.
+        """
+        if self._durations is None:
+            return ""
+        waiting = [case for nodeid, case in self.cases.items() if nodeid not in done]
+        left_s = self._durations.left_s(self.run, waiting)
+        return f"about {about(left_s)} left" if left_s is not None else ""
 
     def expect(self, nodeids: list[str]) -> None:
         """Take the cases that were collected: not run until a report says more."""
@@ -157,7 +173,10 @@ class RunSession:
         self._save()
         self.folder.make_room()
         self._write_junit()
+        if self._durations is not None:
+            self._durations.take(self.run)
         self._write_page()
+        self.folder.release()
 
     def _exit_code(self, exitstatus: int) -> ExitCode | int:
         """Give the exit code that the verdicts of all cases ask for; 0 only where pytest, too, found nothing wrong."""

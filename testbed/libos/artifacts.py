@@ -24,6 +24,8 @@ MANIFEST = "manifest.json"
 LOG = "build.log"
 FORMAT = 1
 KEY_CHARS = 12
+LOCKS = ".locks"
+USED = ".used"  # after an artifact's name in LOCKS: locked by processes that use it, its time is that of the last use
 _NAME = re.compile(r"[a-z0-9][a-z0-9._+-]*")
 _CHUNK_BYTES = 1 << 20
 
@@ -87,6 +89,28 @@ def key_of(name: str, inputs: Mapping[str, Any]) -> str:
     except (TypeError, ValueError) as error:
         raise InternalError(f"inputs of artifact {name!r} are not plain data: {error}") from error
     return hashlib.sha256(text.encode()).hexdigest()
+
+
+_held: dict[Path, int] = {}
+
+
+def hold(program: Path) -> None:
+    """Keep the artifact that a program is part of from being pruned, and mark it as used, while this process lives.
+
+    Args:
+        program: A file or folder of an artifact; of anything else nothing is done.
+    """
+    folder = next((path for path in (program, *program.parents[:2]) if (path / MANIFEST).is_file()), None)
+    locks = folder.parent / LOCKS if folder is not None else None
+    if folder is None or locks is None or folder in _held or not locks.is_dir():
+        return
+    try:
+        handle = os.open(locks / f"{folder.name}{USED}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    except OSError:
+        return  # another user's store
+    fcntl.flock(handle, fcntl.LOCK_SH)
+    os.utime(handle)
+    _held[folder] = handle
 
 
 class ArtifactStore:
@@ -180,7 +204,7 @@ class ArtifactStore:
 
     def _is_free(self, name: str) -> bool:
         try:
-            with (self.root / ".locks" / name).open() as lock:
+            with (self.root / LOCKS / name).open() as lock:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             return False  # held, or nothing of this store
@@ -212,7 +236,7 @@ class ArtifactStore:
 
     @contextmanager
     def _locked(self, name: str) -> Iterator[None]:
-        locks = self.root / ".locks"
+        locks = self.root / LOCKS
         locks.mkdir(parents=True, exist_ok=True)
         with (locks / name).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
