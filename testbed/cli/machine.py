@@ -83,11 +83,12 @@ def closing(missing: Sequence[Check]) -> str:
         missing: The checks whose status is ``missing``.
     """
     if not missing:
-        return "ready: ./testbed.sh make test"
+        return "ready: testbed make test"
     packages = sorted({check.package for check in missing if check.package})
-    if all(check.package for check in missing):
-        return f"not ready; type: apt-get install -y --no-install-recommends {' '.join(packages)}"
-    return f"not ready: {len(missing)} things are missing, see above"
+    if packages:
+        sudo = "" if os.geteuid() == 0 else "sudo "
+        return f"not ready; type: {sudo}apt-get install -y --no-install-recommends {' '.join(packages)}"
+    return f"not ready; first: {missing[0].remedy}"
 
 
 def _architecture() -> Iterator[Check]:
@@ -152,7 +153,7 @@ def _protocols() -> Iterator[Check]:
 
 
 def _tools() -> Iterator[Check]:
-    """The compilers, with their versions."""
+    """The compilers, with their versions; a decoder of packets that is optional."""
     for program, word in (("gcc", "the kernel"), ("cargo", "the agent")):
         package = "cargo-web" if program == "cargo" and _debian() == "12" else program
         text = _output([program, "--version"]) if shutil.which(program) else None
@@ -164,6 +165,8 @@ def _tools() -> Iterator[Check]:
         old = program == "cargo" and version is not None and (int(version[1]), int(version[2])) < _MIN_CARGO
         remedy = f"a cargo of at least {_MIN_CARGO[0]}.{_MIN_CARGO[1]}: Debian 12's cargo-web, or rustup" if old else ""
         yield Check(program, "missing" if old else "ok", version[0] if version else text.splitlines()[0], remedy)
+    if shutil.which("tshark") is None:
+        yield Check("tshark", "limited", "not installed: packets are decoded by scapy", "apt-get install -y tshark")
 
 
 def _debian() -> str | None:

@@ -38,21 +38,17 @@ def replay(
     gdb: Annotated[
         bool, typer.Option("--gdb", help="Attach gdb to the guest's kernel before the network is up.")
     ] = False,
-    gdb_script: Annotated[
-        Path | None, typer.Option(help="Commands for gdb, in batch; implies --gdb.", exists=True, dir_okay=False)
-    ] = None,
+    gdb_script: Annotated[Path | None, typer.Option(help="Commands for gdb, in batch; implies --gdb.")] = None,
     until_s: Annotated[
         float | None,
         typer.Option("--until", help="Stop at this time of the network, s, and open the shell.", metavar="T"),
     ] = None,
-    script: Annotated[
-        Path | None, typer.Option(help="Lines for the shell of --until.", exists=True, dir_okay=False)
-    ] = None,
+    script: Annotated[Path | None, typer.Option(help="Lines for the shell of --until.")] = None,
     execution: Annotated[
         int | None, typer.Option(min=1, help="Which execution; default: the first that was kept.", show_default=False)
     ] = None,
     libos: Annotated[
-        Path | None, typer.Option(help="Another kernel's artifact to execute it on.", exists=True, metavar="DIR")
+        Path | None, typer.Option(help="Another kernel's artifact to execute it on.", metavar="DIR")
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the new record even if it is the same.")] = False,
     context: Annotated[
@@ -64,6 +60,9 @@ def replay(
     from testbed.harness.records import Record
     from testbed.harness.replay import prepare
 
+    for path in (gdb_script, script, libos):
+        if path is not None and not path.exists():
+            raise ConfigError(f"there is no file or folder {str(path)!r}")
     folder, contents = open_run(run)
     record_folder = find_record(folder, find_case(contents, case), execution)
     record = Record.load(record_folder)
