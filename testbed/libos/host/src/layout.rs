@@ -10,7 +10,6 @@ pub const PUSH: i32 = 1;
 pub const POP: i32 = 2;
 pub const ACCEPT: i32 = 3;
 pub const CONNECT: i32 = 4;
-pub const CLOSE: i32 = 5;
 pub const FAILED: i32 = 6;
 
 /// `struct sockaddr_in`, ip(7); port and address in network order.

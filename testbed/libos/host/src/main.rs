@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 //! `testbed-libos`: loads a library with the queue API and drives it, for the harness or by hand.
 
+mod engine;
 mod layout;
 mod library;
+mod pattern;
 mod protocol;
+mod report;
 mod serve;
+mod workload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -30,6 +34,8 @@ enum Command {
     Serve { name: String },
     /// Check that the library loads and has all functions.
     Check,
+    /// Run one side of a workload; prints `ready` when the peer may start, and a line of JSON at its end.
+    Workload(Box<workload::Options>),
 }
 
 fn main() -> ExitCode {
@@ -48,6 +54,7 @@ fn run(arguments: &Arguments) -> Result<ExitCode, String> {
     match &arguments.command {
         Command::Serve { name } => serve::serve(library, name).map_err(|e| format!("{name}: {e}"))?,
         Command::Check => println!("ok"),
+        Command::Workload(options) => workload::run(library, options).map_err(|e| e.to_string())?,
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -206,14 +206,14 @@ impl Server {
 
     fn allocate(&mut self, size: u64) -> Reply {
         let sga = self.library.sgaalloc(usize::try_from(size).unwrap_or(usize::MAX));
-        let segments = Some({ sga.count });
+        let segments = Some(sga.count);
         if sga.count == 0 {
             return Reply { segments, ..Reply::default() };
         }
         let number = self.next;
         self.next += 1;
         self.arrays.insert(number, sga);
-        let length = Some({ sga.segment.length });
+        let length = Some(sga.segment.length);
         Reply { sga: Some(number), segments, length, ..Reply::default() }
     }
 
@@ -287,7 +287,7 @@ impl Server {
             done.freed = Some(self.library.sgafree(Some(&mut sga)));
         } else if opcode == ACCEPT {
             let accepted = library::accepted(result);
-            done.accepted = Some({ accepted.qd });
+            done.accepted = Some(accepted.qd);
             done.address = Some(ByteBuf::from({ accepted.address }.bytes()));
         }
         done
