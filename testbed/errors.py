@@ -30,9 +30,13 @@ class TestbedError(Exception):
 
     Args:
         message: What was wanted, what was found, where, and what would be valid.
-        hint: One line that says what to do next, or None.
+        hint: One line that says what to do next; None where the class says all that can be said.
+
+    Attributes:
+        usual_hint: What to do next after any error of the class, for those that have no hint of their own.
     """
 
+    usual_hint = "testbed doctor says what this machine can do"
     __test__ = False  # not a test class, whatever its name says to pytest
     exit_code = ExitCode.INTERNAL
 
@@ -48,11 +52,15 @@ class TestbedError(Exception):
 class ConfigError(TestbedError):
     """The user asked for something that does not exist or does not fit together."""
 
+    usual_hint = "testbed --help, or --help after the command"
+
     exit_code = ExitCode.USAGE
 
 
 class CapabilityError(TestbedError):
     """This machine, kernel or backend cannot do what was asked."""
+
+    usual_hint = "testbed doctor says what this machine cannot do, and what to type about that"
 
     exit_code = ExitCode.CANNOT
 
@@ -60,11 +68,15 @@ class CapabilityError(TestbedError):
 class BuildError(TestbedError):
     """An artifact could not be built; the message carries the tool's own words and the log's path."""
 
+    usual_hint = "testbed doctor says which tool or package is missing; the build's log has every line"
+
     exit_code = ExitCode.FAILED
 
 
 class GuestCrashed(TestbedError):  # noqa: N818  # says what happened
     """The system under test died: a kernel panic, an oops, or the guest's process ended."""
+
+    usual_hint = "kernel.log and console.log in the record have the kernel's words; testbed list runs says where"
 
     exit_code = ExitCode.CRASHED
 
@@ -72,11 +84,15 @@ class GuestCrashed(TestbedError):  # noqa: N818  # says what happened
 class DeadlineError(TestbedError):
     """Something took longer than it may: in the network's time or by the wall clock."""
 
+    usual_hint = "--timeout, --stall or --wall-limit give it more; the message says which one ended it"
+
     exit_code = ExitCode.CRASHED
 
 
 class InternalError(TestbedError):
     """testbed itself is wrong; please report."""
+
+    usual_hint = "report it with the lines above and what `testbed version --json` prints"
 
     exit_code = ExitCode.INTERNAL
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Where testbed keeps things: artifacts in the user's cache, runs below the current folder, locks at run time."""
+"""Where testbed keeps things (artifacts in the user's cache, runs below the current folder, locks); its own name."""
 
 from __future__ import annotations
 
@@ -34,3 +34,8 @@ def runtime_dir() -> Path:
 def package_dir() -> Path:
     """Give the folder of the installed Python package, where sources of native parts lie."""
     return Path(__file__).resolve().parent
+
+
+def program() -> str:
+    """Give what the user types to call us: ``testbed``, or what the launcher says where nothing is called so."""
+    return os.environ.get("TESTBED_PROGRAM", "testbed")

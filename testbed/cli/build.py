@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import former
 from testbed.cli.output import line, note
 from testbed.cli.progress import progress
 
@@ -56,7 +57,7 @@ def linux(
     def show(state: BuildProgress) -> None:
         report(state.stage, state.done, state.total or 0)
 
-    with progress("linux") as report:
+    with progress("linux", former.build_s("linux")) as report:
         found = build_linux(
             source=source,
             fragments=fragments,

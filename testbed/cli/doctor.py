@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from testbed.cli.output import line, print_json, rows
+from testbed.cli.output import called, line, print_json, rows
 from testbed.errors import ExitCode
 
 
@@ -27,6 +27,6 @@ def doctor(
         for check in checks:
             if check.remedy:
                 line(f"{check.name}: {check.remedy}")
-        line(machine.closing(missing))
+        line(called(machine.closing(missing)))
     if missing:
         raise typer.Exit(int(ExitCode.CANNOT))

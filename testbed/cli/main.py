@@ -11,6 +11,8 @@ from typing import Annotated
 import typer
 
 from testbed.cli import bench, build, check, diff, doctor, exec_, list_, packets, prune, replay, report, run, version
+from testbed.cli import shell as shell_
+from testbed.cli import show as show_
 from testbed.cli.make import app as make_app
 from testbed.cli.output import called, line, note
 from testbed.errors import ExitCode, InternalError, TestbedError
@@ -52,6 +54,8 @@ app.command(
     epilog="Example: testbed exec --scenario pair --param delay_ms=10 -- ping -c3 10.0.1.2",
     context_settings={"allow_interspersed_args": False},
 )(exec_.exec_)
+app.command("shell", epilog="Example: testbed shell lan:n=3,delay_ms=5 --script lines.txt")(shell_.shell)
+app.command("show", epilog="Example: testbed show dumbbell:n=3 --svg dumbbell.svg")(show_.show)
 app.command("list", epilog="Example: testbed list scenarios --json")(list_.list_)
 app.command("report", epilog="Example: testbed report latest --open")(report.report)
 app.command("diff", epilog="Example: testbed diff 20261121-18 latest --context 5")(diff.diff)
@@ -114,7 +118,7 @@ def _usage(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "testbed"
     note(f"error: {describe()}", style="red")
-    note(f"hint: {called(path)} --help")
+    note(f"hint: {called(f'{path} --help')}")
     return int(ExitCode.USAGE)
 
 

@@ -91,5 +91,5 @@ def workers(given: int | None) -> int:
     """Give the number of cases at a time: as wished, else one per CPU that this process may use."""
     count = len(os.sched_getaffinity(0)) if given is None else given
     if given is None:
-        note(f"{count} cases at a time (one per CPU; -n changes it)")
+        note(f"{count} case{'s' if count != 1 else ''} at a time (one per CPU; -n changes it)")
     return count

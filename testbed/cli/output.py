@@ -4,9 +4,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
+
+from testbed.paths import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -36,6 +39,11 @@ def note(text: str, *, style: str | None = None) -> None:
         notes().print(text, style=style, markup=False)
     else:
         print(text, file=sys.stderr, flush=True)  # noqa: T201
+
+
+def called(text: str) -> str:
+    """Put what the user types to call us in the place of ``testbed``, so that a hint can be typed as it stands."""
+    return re.sub(r"(?<![\w./-])testbed(?= [a-z-])", lambda _: program(), text)
 
 
 def line(text: str) -> None:

@@ -18,6 +18,7 @@ from testbed.harness.execution import KEY, Execution
 from testbed.harness.failures import failure_of
 from testbed.harness.identity import CaseId, case_id
 from testbed.harness.records import CaseRecord, ExecutionRecord
+from testbed.paths import program
 from testbed.verdict import Verdict, is_bad, worst
 
 if TYPE_CHECKING:
@@ -219,7 +220,7 @@ class Case:
         settings = self.settings
         ours = bool(self.item.config.getoption("--testbed-terminal"))
         repeat = str(settings.repeats(self.backend))
-        words = ["testbed", "run"] if ours else ["pytest"]
+        words = [program(), "run"] if ours else ["pytest"]
         words += [self.id.nodeid, "--seed", str(settings.seed), "--repeat", repeat]
         words += ["--backend", settings.backend] if settings.backend != "timetravel" else []
         words += ["--libos", settings.libos] if settings.libos != "linux" else []

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, TextIO, cast
 import pytest
 from _pytest.terminal import TerminalReporter
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from testbed.harness.records import CaseRecord
 from testbed.reports.tally import by_suite
@@ -30,7 +30,10 @@ if TYPE_CHECKING:
 
 SESSION = "testbed-session"
 KIND = "TestSuite"
+SURE_SHARE = 0.1  # of the cases that must be done before their speed says anything
 SHOWN_RUNNING = 3
+HEARTBEAT_S = 30.0
+"""Without a terminal: wall time between two lines that say how far the run is."""
 NAME_WIDTH = 27
 
 
@@ -57,7 +60,7 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
 
     def __init__(self, config: pytest.Config) -> None:
         super().__init__(config, sys.stdout)
-        self._began = time.monotonic()
+        self._began = self._told = time.monotonic()
         self._done: set[str] = set()
         self._running: dict[str, None] = {}
         self._total = 0
@@ -206,13 +209,13 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
             BarColumn(bar_width=24),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
+            TextColumn("{task.fields[left]}"),
             console=Console(file=self._screen),
             transient=True,
             redirect_stdout=False,
             redirect_stderr=False,
         )
-        self._task = self._progress.add_task("collected", total=total)
+        self._task = self._progress.add_task("collected", total=total, left=self._left())
         self._progress.start()
 
     def _stop_bar(self) -> None:
@@ -221,10 +224,30 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
             self._progress = None
 
     def _show(self) -> None:
-        if self._progress is None:
-            return
         names = [nodeid.rpartition("/")[2] for nodeid in list(self._running)[:SHOWN_RUNNING]]
-        self._progress.update(self._task, completed=len(self._done), description=", ".join(names)[-60:] or "done")
+        running = ", ".join(names)[-60:]
+        if self._progress is not None:
+            self._progress.update(
+                self._task, completed=len(self._done), description=running or "done", left=self._left()
+            )
+        elif self._screen is None and self._total and time.monotonic() - self._told >= HEARTBEAT_S:
+            self._told = time.monotonic()
+            parts = [
+                f"{len(self._done)} of {self._total} cases",
+                f"{self._told - self._began:.0f} s",
+                self._left(),
+                running,
+            ]
+            self.write_line(", ".join(part for part in parts if part))
+
+    def _left(self) -> str:
+        """Say how long the run will still take; empty where nobody can know."""
+        session = self.config.pluginmanager.get_plugin(SESSION)
+        known = cast("str", session.left(self._done)) if session is not None else ""
+        done, left = len(self._done), self._total - len(self._done)
+        if known or done < SURE_SHARE * self._total or not done:
+            return known
+        return f"about {(time.monotonic() - self._began) * left / done:.0f} s left"  # by the speed so far
 
     def _kinds(self) -> dict[str, str]:
         """Read ``SUITE_KIND`` of the packages of the suites that ran."""

@@ -29,7 +29,7 @@ def test_json_has_every_check_and_agrees_with_the_exit_code(testbed: Testbed) ->
 def test_the_last_line_says_what_to_type(testbed: Testbed) -> None:
     done = testbed("doctor")
     last = done.stdout.splitlines()[-1]
-    assert last.startswith("ready: ./testbed.sh make test" if done.returncode == 0 else "not ready")
+    assert last.startswith("ready: testbed make test" if done.returncode == 0 else "not ready")
 
 
 def test_a_machine_without_tools_is_not_ready(testbed: Testbed, tmp_path: object) -> None:
@@ -47,12 +47,13 @@ def _missing(name: str, package: str | None) -> Check:
 @pytest.mark.parametrize(
     ("missing", "line"),
     [
-        ([], "ready: ./testbed.sh make test"),
+        ([], "ready: testbed make test"),
         (
             [_missing("a", "b"), _missing("c", "a"), _missing("d", "a")],
             "type: apt-get install -y --no-install-recommends a b",
         ),
-        ([_missing("a", "b"), _missing("c", None)], "not ready: 2 things are missing, see above"),
+        ([_missing("a", "b"), _missing("c", None)], "not ready; type: apt-get install -y --no-install-recommends b"),
+        ([_missing("c", None)], "not ready; first: do something"),
     ],
 )
 def test_closing_line(missing: list[Check], line: str) -> None:

@@ -232,3 +232,11 @@ def test_the_launcher_is_clean_for_shellcheck() -> None:
         ["shellcheck", "testbed.sh", ".ci/run"], cwd=ROOT, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_hints_name_the_launcher_where_nothing_else_is_called_testbed(copy: Copy) -> None:
+    copy.fake_venv()
+    (copy.root / ".venv" / "bin" / "testbed").write_text('#!/bin/sh\necho "called ${TESTBED_PROGRAM-testbed}"\n')
+    assert copy.start().stdout == f"called {copy.root}/testbed.sh\n"
+    copy.fake("testbed", "exit 0")
+    assert copy.start().stdout == "called testbed\n"

@@ -119,3 +119,19 @@ def test_no_color_gives_plain_lines(inner: Inner) -> None:
     assert "\x1b" not in text
     assert "FAIL: TestSuite mini-suite" in text
     assert re.search(r"^1 failed, 1 passed in [\d.]+s\r$", text, re.MULTILINE)
+
+
+def test_the_bar_says_how_long_is_left_from_the_last_time(inner: Inner) -> None:
+    inner.suite(SUITE)
+    assert "s left" not in on_a_terminal(inner, TERM="xterm").partition("1/2")[0]
+    inner.run_dir = inner.run_dir.with_name("again")
+    assert "about 1 s left" in on_a_terminal(inner, TERM="xterm").partition("1/2")[0]
+
+
+def test_without_a_terminal_a_line_tells_now_and_again(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:
+    inner.suite(SUITE)
+    assert "of 2 cases" not in inner.run("--testbed-terminal").stdout.str()
+    monkeypatch.setattr("testbed.reports.terminal.HEARTBEAT_S", 0.0)
+    inner.run_dir = inner.run_dir.with_name("again")
+    text = inner.run("--testbed-terminal").stdout.str()
+    assert re.search(r"^1 of 2 cases, \d+ s, about 1 s left, test_it.py::test_bad$", text, re.MULTILINE)

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from testbed.cli import former
 from testbed.cli.build import linux
 from testbed.cli.output import line
 from testbed.cli.progress import waiting
@@ -42,7 +43,7 @@ def agent_folder() -> Path:
     """Build the agent where it is missing; its artifact's folder."""
     from testbed.agent.build import ensure_agent
 
-    with waiting("agent: compiling"):
+    with waiting("agent: compiling", former.build_s("agent")):
         return ensure_agent().path
 
 
@@ -50,5 +51,5 @@ def testbin_folders() -> list[Path]:
     """Build the suites' programs where they are missing; the folders of their artifacts."""
     from testbed.harness.programs import ensure_testbin
 
-    with waiting("suites' programs: compiling"):
+    with waiting("suites' programs: compiling", former.build_s("testbin")):
         return list(ensure_testbin().values())
