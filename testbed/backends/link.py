@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.backends.network import Network
-    from testbed.scenarios.shape import ShapeParams
+    from testbed.scenarios.shape import Shape, ShapeParams
 
 _NS = 1_000_000_000
 
@@ -34,9 +34,15 @@ class Link:
         self.name = str(declared.name)
         self.ends = declared.ends
         self._shapes = list(declared.shapes)
+        self.joined = True  # false while it is cut
 
     def __repr__(self) -> str:
         return f"<Link {self.name}>"
+
+    @property
+    def shapes(self) -> tuple[Shape, Shape]:
+        """The shapes of both directions as they are now, that of what end 0 sends first."""
+        return (self._shapes[0], self._shapes[1])
 
     def capture(self, end: str) -> Path:
         """Give the pcapng file of a link's end, with all that was captured until now.
@@ -110,10 +116,12 @@ class Link:
     def cut(self) -> None:
         """Cut the link: both nodes lose their carrier, frames under way are lost."""
         self._network.session.call("link", link=self._index, up=False, shapes=None)
+        self.joined = False
 
     def restore(self) -> None:
         """Join the link again."""
         self._network.session.call("link", link=self._index, up=True, shapes=None)
+        self.joined = True
 
     def end_of(self, node: str) -> tuple[int, int]:
         """Give the link's index and the number of a node's end, as the protocol counts them."""

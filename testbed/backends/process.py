@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from testbed.errors import DeadlineError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from testbed.backends.session import Session
 
@@ -102,6 +102,7 @@ class Process:
         self._number = number
         self._output = {1: bytearray(), 2: bytearray()}
         self._status: int | None = None
+        self._listener: Callable[[int, bytes], None] | None = None
         self._start_ns = session.now_ns
         self._end_ns = 0
         self.node = node
@@ -116,6 +117,15 @@ class Process:
     def take_output(self, stream: int, data: bytes) -> None:
         """Take what the process wrote next."""
         self._output[stream] += data
+        if self._listener is not None:
+            self._listener(stream, data)
+
+    def listen(self, listener: Callable[[int, bytes], None]) -> None:
+        """Have each piece of stdout (1) and stderr (2) handed on as it comes; what has come already, at once."""
+        self._listener = listener
+        for stream, data in self._output.items():
+            if data:
+                listener(stream, bytes(data))
 
     def take_exit(self, status: int, end_ns: int) -> None:
         """Take the end of the process."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from testbed.backends.network import Network
     from testbed.scenarios.topology import Topology
 
-SUITE = "exec"
 T = TypeVar("T")
 
 
@@ -55,6 +54,8 @@ class How:
         stall_s: Wall time without progress after which a guest is given up, s.
         wall_limit_s: Wall time that the network may live, s; None is no limit.
         run_dir: Folder of the run, new or empty; None is a new one below the folder of runs.
+        kind: The command of ours that does it; it takes the place of the suite in the record.
+        show: Whether what processes write is shown on our own stdout and stderr.
     """
 
     topology: Topology
@@ -65,6 +66,8 @@ class How:
     stall_s: float = BackendOptions.stall_s
     wall_limit_s: float | None = None
     run_dir: Path | None = None
+    kind: str = "exec"
+    show: bool = True
 
 
 def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> tuple[T, Path]:
@@ -85,8 +88,8 @@ def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> 
     folder = RunFolder.choose(how.run_dir)
     folder.make()
     name = safe(Path(command[0]).name)
-    record = Record(f"{SUITE}::{name}", SUITE, name, execution=1, seed=how.seed, backend=how.backend)
-    recorder = _Tee(folder.execution(SUITE, name, 1), record, folder.make_room)
+    record = Record(f"{how.kind}::{name}", how.kind, name, execution=1, seed=how.seed, backend=how.backend)
+    recorder = (_Tee if how.show else DiskRecorder)(folder.execution(how.kind, name, 1), record, folder.make_room)
     run = _run_record(command, how)
     run.save(folder.path)
     begin = time.monotonic()
@@ -134,7 +137,7 @@ def _run_record(command: Sequence[str], how: How) -> RunRecord:
     return RunRecord(
         state="running",
         started=dt.datetime.now().astimezone().isoformat(timespec="seconds"),
-        command=["testbed", "exec", "--", *command],
+        command=["testbed", how.kind, *(["--"] if how.kind == "exec" else []), *command],
         seed=how.seed,
         repeat=1,
         backend=how.backend,
@@ -154,7 +157,9 @@ def _finish(
     recorder.finish()
     where = folder.relative(recorder.folder)
     virtual_s = record.end_ns / 1e9
-    case = CaseRecord(record.nodeid, SUITE, record.case, record.verdict, record.reason, record.seed, record.digest)
+    case = CaseRecord(
+        record.nodeid, record.suite, record.case, record.verdict, record.reason, record.seed, record.digest
+    )
     case.executions = [
         ExecutionRecord(1, record.verdict, record.reason, record.digest, virtual_s, record.wall_s, where)
     ]

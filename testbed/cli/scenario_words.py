@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""A scenario as it is typed in one word: ``lan``, ``lan:n=4``, ``pair:delay_ms=10,loss_ratio=0.1``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from testbed.cli.names import parameters
+from testbed.scenarios.registry import scenario_from_text
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from testbed.scenarios.topology import Topology
+
+
+def topology_of(word: str, param: Sequence[str] = ()) -> Topology:
+    """Make the topology of ``NAME`` or ``NAME:KEY=VALUE,...``.
+
+    Args:
+        word: The scenario.
+        param: More ``KEY=VALUE`` words, as ``--param`` takes them.
+
+    Raises:
+        ConfigError: No such scenario or parameter, or a value that does not fit; near misses are named.
+    """
+    name, _, rest = word.partition(":")
+    return scenario_from_text(name, parameters([*(rest.split(",") if rest else ()), *param]))

@@ -1,0 +1,137 @@
+# SPDX-License-Identifier: MIT
+"""The shell itself: what becomes of one line."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+from testbed.errors import CapabilityError, ConfigError, TestbedError, near_misses
+from testbed.shell import commands, names
+from testbed.shell.jobs import Jobs, await_end
+from testbed.shell.line import parse
+from testbed.shell.output import note, write
+
+if TYPE_CHECKING:
+    from testbed.backends.network import Network, Node, Process
+    from testbed.shell.line import Line
+
+_SIGNALLED = 128
+
+
+class Leave(Exception):  # noqa: N818  # not an error: the line was ``exit``
+    """The shell is to be left.
+
+    Args:
+        status: The exit status that was asked for.
+    """
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
+class Shell:
+    """Carries out lines in a network.
+
+    Args:
+        network: The network, which is up.
+        limit_s: Seconds of the network's time that a command in the foreground may take.
+        terminal: Whether a person types the lines.
+    """
+
+    def __init__(self, network: Network, *, limit_s: float, terminal: bool) -> None:
+        self.network = network
+        self.limit_s = limit_s
+        self.terminal = terminal
+        self.jobs = Jobs()
+        self.done: list[str] = []  # the lines so far that did what they should, for `save`
+
+    def execute(self, text: str) -> int:
+        """Carry out one line: a command of the shell, or a node and what to run in it.
+
+        Args:
+            text: The line; with the lines of its here-document, where it has one.
+
+        Returns:
+            Its exit status; 128 + N where signal N ended its process.
+
+        Raises:
+            TestbedError: It could not be carried out.
+            Leave: The line was ``exit``.
+        """
+        line = parse(text)
+        if not line.words:
+            return 0
+        try:
+            status = self._dispatch(line)
+        except TestbedError:
+            if self.network.died is None:
+                self.jobs.tell_ends()
+            raise
+        except OSError as error:  # what the far side's kernel refused
+            what = os.strerror(error.errno) if error.errno else str(error)
+            raise TestbedError(f"{line.text}: {what}") from error
+        self.jobs.tell_ends()
+        if status and line.may_fail:
+            note(f"(exit status {status} ignored)")
+            return 0
+        if not status and line.words[0].text != "save":
+            self.done.append(text.strip())
+        return status
+
+    def _dispatch(self, line: Line) -> int:
+        first = line.words[0].text
+        if first in commands.COMMANDS:
+            if line.background:
+                raise ConfigError(
+                    f"{first} is a command of the shell; only commands in a node can run in the background"
+                )
+            return commands.COMMANDS[first].run(self, line)
+        if first in self.network.nodes:
+            return self.run(self.network.nodes[first], line, 1)
+        valid = near_misses(first, [*commands.COMMANDS, *self.network.nodes])
+        hint = f"a command in a node begins with its name: {self.first_node()} {line.text}"
+        raise ConfigError(f"no command and no node {first!r}; {valid}", hint=hint if len(line.words) > 1 else "help")
+
+    def run(self, node: Node, line: Line, first: int) -> int:
+        """Run a command in a node, in the foreground or in the background.
+
+        Args:
+            node: The node.
+            line: The line.
+            first: Index of the word that names the program.
+        """
+        if len(line.words) <= first:
+            raise ConfigError(f"what shall {node.name} run?", hint=f"{node.name} ip address")
+        if line.special or line.body:
+            argv = ["sh", "-c", names.resolved_text(self.network, node, line, first)]
+        else:
+            argv = names.resolved(self.network, node, line, first)
+        process = self._start(node, argv, line.words[first].text, background=line.background)
+        if line.background:
+            job = self.jobs.add(process, line.text)
+            note(f"[{job.number}] pid {process.pid}: {line.text}")
+            return 0
+        process.listen(write)
+        return self.wait(process)
+
+    def _start(self, node: Node, argv: list[str], program: str, *, background: bool) -> Process:
+        try:
+            # A server in the background would end at once if it read the end of its stdin.
+            return node.spawn(argv, stdin=background)
+        except (FileNotFoundError, PermissionError) as error:
+            what = f"{node.name} cannot run {program!r}: {os.strerror(error.errno or 0)}"
+            raise CapabilityError(
+                what, hint=f"nodes see the host's programs: is the package of {program} installed?"
+            ) from error
+
+    def wait(self, process: Process) -> int:
+        """Wait for a process in the foreground; its exit status, as a shell gives it."""
+        code = await_end(self.network, process, limit_s=self.limit_s, steps_adapt=self.terminal).returncode
+        return code if code >= 0 else _SIGNALLED - code
+
+    def first_node(self) -> str:
+        """Name a node for examples: the first host."""
+        kinds = [node.name for node in self.network.nodes.values() if node.kind == "host"]
+        return kinds[0] if kinds else next(iter(self.network.nodes))
