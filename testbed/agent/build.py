@@ -5,23 +5,22 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import os
 import shutil
-import subprocess
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from testbed import paths
-from testbed.errors import BuildError, CapabilityError
-from testbed.libos.artifacts import LOG, Artifact, ArtifactStore
+from testbed.libos import cargo
+from testbed.libos.artifacts import Artifact, ArtifactStore
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 NAME = "agent"
 ROOTFS = "rootfs"
 BINARY = f"{ROOTFS}/agent"
-TARGET = "x86_64-unknown-linux-gnu"
 FOLDERS = ("proc", "sys", "dev", "lower", "upper", "root")
 """Empty folders beside the binary that the agent mounts on (``doc/internals.md``, section 5)."""
 _FLAGS = ("-C", "target-feature=+crt-static", "-C", "relocation-model=static")
-_SHOWN_LINES = 30
 
 
 def ensure_agent(store: ArtifactStore | None = None) -> Artifact:
@@ -38,7 +37,12 @@ def ensure_agent(store: ArtifactStore | None = None) -> Artifact:
         BuildError: The compiler refused; its words and the path of the whole log are in the message.
     """
     store = store or ArtifactStore()
-    inputs = {"sources": _digest(_source_dir()), "compiler": _compiler(), "flags": list(_FLAGS), "target": TARGET}
+    inputs = {
+        "sources": _digest(_source_dir()),
+        "compiler": cargo.compiler("the agent"),
+        "flags": list(_FLAGS),
+        "target": cargo.TARGET,
+    }
     return store.get_or_build(NAME, inputs, functools.partial(_build, log_kept=store.failed_log(NAME, inputs)))
 
 
@@ -61,59 +65,13 @@ def _digest(folder: Path) -> str:
     return digest.hexdigest()
 
 
-def _compiler() -> str:
-    """Ask rustc what it is; the answer is part of the artifact's key."""
-    missing = [tool for tool in ("cargo", "rustc") if shutil.which(tool) is None]
-    if missing:
-        raise CapabilityError(
-            f"building the agent needs {' and '.join(missing)}, which PATH does not have",
-            hint="install Rust 1.77 or later: apt install cargo (where new enough), or https://rustup.rs",
-        )
-    try:
-        done = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True, timeout=60)
-    except (OSError, subprocess.SubprocessError) as error:
-        raise CapabilityError(f"rustc does not work: {error}", hint="try: rustc -vV") from error
-    return done.stdout.strip()
-
-
 def _build(folder: Path, log_kept: Path) -> None:
     """Fill an artifact's folder."""
-    source = _source_dir()
-    target = folder / "target"
-    log = folder / LOG
-    # Absolute paths of this machine must not be in the binary: the same sources give the same bytes everywhere.
-    cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))
-    places = {cargo_home: "/cargo", source: "/agent", folder: "/build"}
-    remaps = [f"--remap-path-prefix={path}={name}" for path, name in places.items()]
-    env = {
-        **os.environ,
-        "CARGO_ENCODED_RUSTFLAGS": "\x1f".join([*_FLAGS, *remaps]),
-        "CARGO_TARGET_DIR": os.fspath(target),
-        "CARGO_TERM_COLOR": "never",
-    }
-    argv = [
-        "cargo",
-        "build",
-        "--release",
-        "--locked",
-        "--target",
-        TARGET,
-        "--manifest-path",
-        os.fspath(source / "Cargo.toml"),
-    ]
-    with log.open("w") as stream:
-        stream.write(" ".join(argv) + "\n")
-        stream.flush()
-        done = subprocess.run(
-            argv, stdout=stream, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, env=env, check=False
-        )
-    if done.returncode != 0:
-        last = "\n".join(log.read_text(errors="replace").splitlines()[-_SHOWN_LINES:])
-        raise BuildError(f"the agent does not build (cargo exit code {done.returncode}):\n{last}\nlog: {log_kept}")
+    built = cargo.build(folder, _source_dir(), what="the agent", name="agent", log_kept=log_kept, flags=_FLAGS)
     rootfs = folder / ROOTFS
     rootfs.mkdir()
     for name in FOLDERS:
         (rootfs / name).mkdir()
-    shutil.copy2(target / TARGET / "release" / "agent", folder / BINARY)
+    shutil.copy2(built / "agent", folder / BINARY)
     (folder / BINARY).chmod(0o755)
-    shutil.rmtree(target)
+    shutil.rmtree(folder / "target")

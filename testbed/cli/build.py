@@ -3,13 +3,17 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from testbed.cli import former
 from testbed.cli.output import line, note
-from testbed.cli.progress import progress
+from testbed.cli.progress import progress, waiting
+from testbed.errors import ConfigError
+
+if TYPE_CHECKING:
+    from testbed.libos.flavor import Flavor
 
 
 def _complete(incomplete: str) -> list[str]:
@@ -35,9 +39,14 @@ def build(
     """Build library OSes into the artifact store; what is there already is not built again. Prints the folders."""
     from testbed.libos.flavor import flavor
 
-    for name in flavors or ():
-        flavor(name)  # the only one so far is linux
-    line(str(linux(source=source, fragments=config or (), patches=patch or (), jobs=jobs)))
+    chosen = [flavor(name) for name in dict.fromkeys(flavors or ["linux"])]  # an unknown one before any is built
+    if (source or config or patch) and all(one.crate for one in chosen):
+        raise ConfigError("--source, --config and --patch are for linux, which is not among the flavors to build")
+    for one in chosen:
+        if one.crate is None:
+            line(str(linux(source=source, fragments=config or (), patches=patch or (), jobs=jobs)))
+        else:
+            line(str(library(one)))
 
 
 def linux(
@@ -67,4 +76,17 @@ def linux(
         )
     if found.fresh:
         note(f"linux: built in {found.manifest['build_s']:.0f} s")
+    return found.path
+
+
+def library(flavor: "Flavor") -> Path:
+    """Build a flavor that is a shared library, with a word on stderr when it takes long.
+
+    Returns:
+        The artifact's folder.
+    """
+    with waiting(f"{flavor.name}: compiling"):
+        found = flavor.build()
+    if found.fresh:
+        note(f"{flavor.name}: built in {found.manifest['build_s']:.0f} s")
     return found.path

@@ -69,6 +69,7 @@ def examine() -> list[Check]:
         _protocols,
         _tools,
         _packages,
+        _flavors,
         _kernel_source,
         _artifacts,
         _space,
@@ -201,6 +202,19 @@ def _packages() -> Iterator[Check]:
     for name, when, purpose in missing:
         status = "missing" if when in {"build", "run"} else "limited"
         yield Check(f"package {name}", status, f"not installed; for {purpose}", f"apt-get install -y {name}", name)
+
+
+def _flavors() -> Iterator[Check]:
+    """The LibOSes that are built here; without what one needs, its cases are skipped."""
+    from testbed.libos.flavor import flavors
+
+    for flavor in flavors().values():
+        if flavor.crate is None:
+            continue
+        lack = flavor.lacks()
+        found = "can be built" if lack is None else f"cannot be built: {lack.message}"
+        status, remedy = ("ok", "") if lack is None else ("limited", lack.hint or "")
+        yield Check(f"LibOS {flavor.name}", status, found, remedy)
 
 
 def _kernel_source() -> Iterator[Check]:
