@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.backends.libos import LibOS
     from testbed.backends.network import Network
+    from testbed.backends.workload import Workload
     from testbed.libos.library import Library
     from testbed.scenarios.layout import Interface
     from testbed.scenarios.topology import Kind
@@ -218,6 +219,47 @@ class Node:
         from testbed.backends.deploy import start  # noqa: PLC0415  # only nodes with a LibOS need it
 
         return start(self, flavor, interface=interface, config=config, env=env, limit_s=limit)
+
+    def workload(
+        self,
+        name: str,
+        *,
+        libos: str | Library,
+        server: str | None = None,
+        client: str | None = None,
+        interface: str | None = None,
+        config: Mapping[str, object] | None = None,
+        env: Mapping[str, str] | None = None,
+        **options: object,
+    ) -> Workload:
+        """Start one side of a native workload on a LibOS; a server is ready when this returns.
+
+        Args:
+            name: ``tcp-echo``, ``tcp-ping-pong``, ``udp-push-pop``, ...: ``testbed workload --help`` lists them.
+            libos: As ``flavor`` of :meth:`libos`.
+            server: Be the server at ``ADDRESS:PORT``, or at the pipe of this name.
+            client: Be the client of it.
+            interface: As of :meth:`libos`, and so ``config`` and ``env``.
+            config: See there.
+            env: See there.
+            options: Further options of the workload, ``_`` for ``-``: ``size=64, clients=32, mode="concurrent"``.
+
+        Raises:
+            WorkloadFailed: A server ended before it was ready.
+        """
+        from testbed.backends import workload  # noqa: PLC0415  # only nodes with a LibOS need it
+
+        return workload.start(
+            self,
+            name,
+            libos=libos,
+            server=server,
+            client=client,
+            interface=interface,
+            config=config,
+            env=env,
+            options=options,
+        )
 
     def inject(self, iface: str, frame: Any, at: float | None = None, *, direction: str = "to") -> None:
         """Put one frame on the wire at an interface.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,12 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import jinja2
 
-from testbed.errors import CapabilityError, ConfigError, near_misses
+from testbed.errors import ConfigError, near_misses
+from testbed.libos.pdpix import Crate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 TEMPLATE = Path(__file__).parent / "templates" / "demi.yaml.j2"
+HOST = Crate("testbed-libos", "testbed-libos", "the native program that libraries with the queue API live in")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +73,7 @@ class Library:
             raise ConfigError(f"{self.name}: {self.template}: {error.message}", hint=f"there are: {valid}") from error
 
 
+@functools.cache
 def find_library(name: str) -> Library:
     """Give the library of a flavor; built if it is missing.
 
@@ -78,12 +82,25 @@ def find_library(name: str) -> Library:
         CapabilityError: It cannot be built on this machine.
         BuildError: It does not build.
     """
-    raise ConfigError(f"no LibOS {name!r}; {near_misses(name, ())}")
+    from testbed.libos.flavor import flavor, flavors  # noqa: PLC0415  # which knows all of them
+
+    found = flavor(name)
+    if found.crate is None:
+        valid = [known for known, other in flavors().items() if other.crate is not None]
+        raise ConfigError(f"{name!r} is no library with the queue API; {near_misses(name, valid)}")
+    artifact = found.build()
+    return Library(
+        name=name,
+        file=artifact.file(found.crate.output),
+        abilities=found.crate.abilities,
+        artifact=(artifact.path.name, artifact.digest(found.crate.output)),
+    )
 
 
+@functools.cache
 def host_program() -> Path:
     """Give the program that libraries live in: as ``TESTBED_LIBOS_HOST`` says, else built if it is missing."""
     given = os.environ.get("TESTBED_LIBOS_HOST")
     if given:
         return Path(given)
-    raise CapabilityError("no host program yet")
+    return HOST.build().file(HOST.output)

@@ -80,11 +80,12 @@ fn serve(engine: &mut Engine, place: &str, options: &Options, report: &mut Repor
 /// Send each datagram until it comes back.
 fn ping(engine: &mut Engine, qd: i32, place: &str, options: &Options, report: &mut Report) -> Result<()> {
     let retry = Duration::from_secs_f64(options.retry);
-    let mut token = engine.pop(qd)?;
+    let mut pending = None; // no pop before the first push, which gives the queue its address
     for number in 0..options.requests {
         let first = Instant::now();
         let mut since = first;
         send(engine, qd, place, options, number, report)?;
+        let mut token = pending.map_or_else(|| engine.pop(qd), Ok)?;
         loop {
             let Some(done) = engine.wait_for(token, retry.saturating_sub(since.elapsed()))? else {
                 if first.elapsed() > options.timeout() {
@@ -104,6 +105,7 @@ fn ping(engine: &mut Engine, qd: i32, place: &str, options: &Options, report: &m
             }
         }
         report.time(since);
+        pending = Some(token);
     }
     Ok(())
 }

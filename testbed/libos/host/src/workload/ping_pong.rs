@@ -20,11 +20,11 @@ pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Resul
             Role::Client(_) => {
                 let since = Instant::now();
                 way.send(engine, UP, size, report)?;
-                way.receive(engine, DOWN, size, report)?;
+                way.receive(engine, DOWN, 1, size, report)?;
                 report.time(since);
             }
             Role::Server(_) => {
-                way.receive(engine, UP, size, report)?;
+                way.receive(engine, UP, 1, size, report)?;
                 way.send(engine, DOWN, size, report)?;
             }
         }

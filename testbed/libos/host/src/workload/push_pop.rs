@@ -24,9 +24,7 @@ pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Resul
             }
         }
         Role::Server(_) => {
-            for _ in 0..options.requests {
-                way.receive(engine, STREAM, options.size(), report)?;
-            }
+            way.receive(engine, STREAM, options.requests, options.size(), report)?;
             if way.push == way.pop {
                 way.await_end(engine)?;
             }

@@ -55,9 +55,16 @@ impl Way {
         Ok(())
     }
 
-    /// Receive so many bytes of a stream, in any pieces, and check each.
-    pub fn receive(&self, engine: &mut Engine, stream: u64, size: usize, report: &mut Report) -> Result<()> {
-        let until = report.received_bytes + size as u64;
+    /// Receive so many messages of a stream, in any pieces, and check each byte.
+    pub fn receive(
+        &self,
+        engine: &mut Engine,
+        stream: u64,
+        messages: u64,
+        size: usize,
+        report: &mut Report,
+    ) -> Result<()> {
+        let until = report.received_bytes + messages * size as u64;
         while report.received_bytes < until {
             let token = engine.pop(self.pop)?;
             let buffer = engine.wait(token)?.popped()?;
@@ -71,7 +78,7 @@ impl Way {
         if report.received_bytes > until {
             return Err(Failure::wrong(format!("{} bytes too many", report.received_bytes - until)));
         }
-        report.received += 1;
+        report.received += messages;
         Ok(())
     }
 
