@@ -208,10 +208,13 @@ def _shown(data: bytes) -> str:
 
 
 def _before(found: Difference, left: Path) -> list[str]:
-    """Name the last command that the test gave before the difference."""
+    """Name the command that was going on at a difference, else the last one before it."""
     last = None
     for line in command_lines(left):
-        if json.loads(line)["start_ns"] > found.time_ns:
+        entry = json.loads(line)
+        if entry["start_ns"] > found.time_ns:
             break
         last = line
+        if entry["end_ns"] >= found.time_ns:
+            break
     return [f"   during command {command(last).strip()}"] if last is not None else []
