@@ -1,0 +1,259 @@
+// SPDX-License-Identifier: MIT
+//! One interface with its TCP, UDP and IPv4, moved by whoever polls it.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::Ipv4Addr;
+use std::time::{Duration, Instant};
+
+use queue::{Errno, SocketKind};
+use smoltcp::iface::{Interface, PollResult, SocketSet};
+use smoltcp::time::Instant as Time;
+use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
+
+use crate::arp::Neighbours;
+use crate::core::Core;
+use crate::device::{FrameDevice, FrameReceiver, FrameSender};
+use crate::link::{Inward, Link, Outlet};
+use crate::packet::{clamp_mss, refusal, segment};
+use crate::phy::{Blueprint, Phy};
+use crate::ports::Ports;
+use crate::routes::{Hop, Routes};
+use crate::settings::Settings;
+use crate::tcp::Tcp;
+use crate::udp::Udp;
+
+/// Frames taken in before what they cause is sent: few enough for the peer's window, many enough to spare it ACKs.
+const BATCH_FRAMES: usize = 64;
+
+/// A user-level stack on a device.
+pub struct Stack<D: FrameDevice> {
+    device: D,
+    pub(crate) link: Link,
+    pub(crate) core: Core,
+    pub(crate) tcp: Tcp,
+    pub(crate) udp: Udp,
+    pub(crate) ports: Ports,
+    /// smoltcp's times count from here.
+    epoch: Instant,
+    /// Times at which a caller wants to be polled.
+    alarms: BTreeSet<Instant>,
+    /// When a clock must be looked at again, as long as nothing happens; nothing = not known.
+    deadline: Option<Option<Time>>,
+}
+
+impl<D: FrameDevice> Stack<D> {
+    /// Puts a stack on a device.
+    pub fn new(device: D, settings: &Settings, now: Instant) -> Self {
+        let mtu = settings.mtu.min(device.mtu());
+        let link = Link {
+            mac: settings.mac.unwrap_or_else(|| device.mac()),
+            address: settings.local.address,
+            mtu,
+            mss: settings.mss(mtu),
+            neighbours: Neighbours::new(settings.arp.clone()),
+            routes: Routes::new(settings.local, &settings.routes),
+            now: Time::ZERO,
+            loopback: VecDeque::new(),
+            unreachable: Vec::new(),
+            sent: false,
+            ident: 0,
+            scratch: Vec::new(),
+        };
+        let mut config = smoltcp::iface::Config::new(HardwareAddress::Ip);
+        config.random_seed = settings.seed;
+        let mut interface = Interface::new(config, &mut Blueprint, Time::ZERO);
+        interface.update_ip_addrs(|addresses| {
+            let own = IpCidr::new(IpAddress::Ipv4(settings.local.address), settings.local.bits);
+            let loopback = IpCidr::new(IpAddress::Ipv4(Ipv4Addr::LOCALHOST), 8);
+            // There is room for two of smoltcp's own default.
+            for address in [own, loopback] {
+                addresses.push(address).expect("smoltcp has room for two addresses");
+            }
+        });
+        Self {
+            device,
+            link,
+            core: Core { interface, sockets: SocketSet::new(Vec::new()), now: Time::ZERO, dirty: false },
+            tcp: Tcp::default(),
+            udp: Udp::default(),
+            ports: Ports::new(settings.seed),
+            epoch: now,
+            alarms: BTreeSet::new(),
+            deadline: None,
+        }
+    }
+
+    /// Takes a local port; 0 = an ephemeral one.
+    pub(crate) fn take_port(&mut self, kind: SocketKind, port: u16) -> Result<u16, Errno> {
+        let tcp = &self.tcp;
+        self.ports.take(kind, port, |port| kind == SocketKind::Stream && tcp.uses(port))
+    }
+
+    /// Our address for packets to a destination.
+    ///
+    /// # Errors
+    /// `ENETUNREACH`: no route leads there.
+    pub(crate) fn source_for(&self, to: Ipv4Addr) -> Result<Ipv4Addr, Errno> {
+        match self.link.routes.next_hop(to) {
+            Hop::Unreachable => Err(Errno::ENETUNREACH),
+            Hop::Loopback if to.is_loopback() => Ok(to),
+            _ => Ok(self.link.address),
+        }
+    }
+
+    /// Says whether the address is one of ours, or any.
+    pub(crate) fn is_local(&self, address: Ipv4Addr) -> bool {
+        address.is_unspecified() || address == self.link.address || address == Ipv4Addr::LOCALHOST
+    }
+
+    fn time(&self, now: Instant) -> Time {
+        let micros = now.saturating_duration_since(self.epoch).as_micros();
+        Time::from_micros(i64::try_from(micros).unwrap_or(i64::MAX))
+    }
+
+    /// Asks for a poll at this time, though nothing else may move then.
+    pub(crate) fn alarm(&mut self, at: Instant) {
+        self.alarms.insert(at);
+        self.deadline = None;
+    }
+
+    /// Moves frames and timers; says whether anything moved.
+    pub fn poll(&mut self, now: Instant) -> bool {
+        let now = self.time(now);
+        self.core.now = now;
+        self.link.now = now;
+        self.link.sent = false;
+        let received = self.take_in();
+        let late = self.deadline.flatten().is_some_and(|deadline| deadline <= now);
+        let failures = self.tcp.failures;
+        if received || late || self.core.dirty {
+            self.deadline = None;
+            self.send_out();
+        } else if self.deadline.is_none() {
+            self.deadline = Some(self.look_at_clocks());
+        }
+        received || late || self.link.sent || self.tcp.failures != failures
+    }
+
+    /// Takes in a batch of frames and what we sent to ourselves; says whether there was any.
+    fn take_in(&mut self) -> bool {
+        let Self { device, link, core, tcp, udp, .. } = self;
+        let (receiver, sender) = device.split();
+        let mut outlet = Outlet { link, sender };
+        let mut frames = 0;
+        while frames < BATCH_FRAMES {
+            let Some(frame) = receiver.receive() else { break };
+            frames += 1;
+            match outlet.link.classify(frame) {
+                Inward::Packet(packet) => take_packet(packet, &mut outlet, core, tcp, udp),
+                Inward::Arp(arp) => outlet.take_arp(arp),
+                Inward::Other => {}
+            }
+        }
+        for _ in 0..outlet.link.loopback.len().min(BATCH_FRAMES) {
+            let Some(packet) = outlet.link.loopback.pop_front() else { break };
+            frames += 1;
+            take_packet(&packet, &mut outlet, core, tcp, udp);
+        }
+        frames > 0
+    }
+
+    /// Sends what sockets and ARP have to send.
+    fn send_out(&mut self) {
+        let Self { device, link, core, .. } = self;
+        let (_, sender) = device.split();
+        let mut outlet = Outlet { link, sender };
+        core.dirty = false;
+        loop {
+            let mut phy = Phy { packet: None, outlet: &mut outlet };
+            match core.interface.poll_egress(core.now, &mut phy, &mut core.sockets) {
+                PollResult::SocketStateChanged => {}
+                PollResult::None => break,
+            }
+        }
+        outlet.ask();
+        // No room: what is left waits for the next poll.
+        core.dirty |= !outlet.sender.ready() || !outlet.link.loopback.is_empty();
+        outlet.sender.flush();
+    }
+
+    /// Does what is due by the clocks that smoltcp does not have; says when anything is due again.
+    fn look_at_clocks(&mut self) -> Option<Time> {
+        let review = self.tcp.review(&mut self.core);
+        for address in std::mem::take(&mut self.link.unreachable) {
+            let routes = &self.link.routes;
+            self.tcp.unreachable(&mut self.core, |to| routes.next_hop(to) == Hop::Neighbour(address));
+        }
+        let sockets = self.core.interface.poll_at(self.core.now, &self.core.sockets);
+        let now = self.epoch + since_epoch(self.core.now);
+        self.alarms = self.alarms.split_off(&now);
+        self.alarms.remove(&now);
+        let alarm = self.alarms.first().map(|&alarm| self.time(alarm));
+        [review, sockets, self.link.neighbours.next_due(), alarm].into_iter().flatten().min()
+    }
+
+    /// Blocks until a frame may have come or a clock is due, at most until then.
+    pub fn wait(&mut self, until: Option<Instant>) {
+        let Some(deadline) = self.deadline.filter(|_| !self.core.dirty) else { return };
+        let timer = deadline.map(|time| self.epoch + since_epoch(time));
+        let limit = [until, timer].into_iter().flatten().min();
+        let limit = limit.map(|until| until.saturating_duration_since(Instant::now()));
+        if limit != Some(Duration::ZERO) {
+            self.device.wait(limit);
+        }
+    }
+
+    /// When [`Stack::poll`] has something to do though no frame comes; only for those who keep their own time.
+    pub fn deadline(&self) -> Option<Duration> {
+        if self.core.dirty {
+            return Some(Duration::ZERO);
+        }
+        self.deadline.flatten().map(since_epoch)
+    }
+
+    /// The device.
+    pub fn device(&mut self) -> &mut D {
+        &mut self.device
+    }
+}
+
+/// How long after the epoch a time is; smoltcp's "at once" lies before it and is the epoch.
+fn since_epoch(time: Time) -> Duration {
+    Duration::from_micros(u64::try_from(time.total_micros()).unwrap_or(0))
+}
+
+/// Gives a packet to smoltcp, and does before and after what smoltcp does not.
+fn take_packet<S: FrameSender>(
+    packet: &[u8],
+    outlet: &mut Outlet<'_, S>,
+    core: &mut Core,
+    tcp: &mut Tcp,
+    udp: &mut Udp,
+) {
+    let segment = segment(packet);
+    let mut lowered = Vec::new();
+    let mut packet = packet;
+    let mut found = None;
+    if let Some(segment) = &segment {
+        if !tcp.before(core, segment) {
+            return;
+        }
+        if segment.syn {
+            lowered.extend_from_slice(packet);
+            clamp_mss(&mut lowered, outlet.link.mss);
+            packet = &lowered;
+        }
+        found = tcp.state(core, segment);
+    } else if let Some(refusal) = refusal(packet) {
+        if refusal.tcp {
+            tcp.refuse(core, &refusal);
+        } else {
+            udp.refuse(&refusal);
+        }
+    }
+    let mut phy = Phy { packet: Some(packet), outlet };
+    core.interface.poll_ingress_single(core.now, &mut phy, &mut core.sockets);
+    if let (Some(segment), Some((id, state))) = (&segment, found) {
+        tcp.after(core, segment, id, state);
+    }
+}

@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: MIT
+//! UDP between two stacks.
+
+mod common;
+
+use std::task::Poll;
+use std::time::Duration;
+
+use common::{at, clean, faulty, Net};
+use queue::{Errno, IoPath, SocketKind};
+
+const LONG: Duration = Duration::from_secs(600);
+
+#[test]
+fn datagrams_keep_their_borders_up_to_the_longest() {
+    let mut net = Net::pair(clean());
+    let mut sink = net.hosts[1].datagrams(at(2, 9));
+    let mut source = net.hosts[0].datagrams(at(1, 1000));
+    for length in [1, 1472, 1473, 4000, 65507] {
+        let data: Vec<u8> = (0..length).map(|number: usize| number.to_le_bytes()[0]).collect();
+        let mut sent = 0;
+        net.until(LONG, |hosts| hosts[0].inet.poll_push(&mut source, &data, &mut sent, Some(at(2, 9)))).unwrap();
+        assert_eq!(sent, length);
+        let (seen, from) = net.until(LONG, |hosts| hosts[1].pop(&mut sink)).unwrap();
+        assert!(seen == data && from == Some(at(1, 1000)), "{length}");
+    }
+    let longest = net.log.iter().map(|(_, _, frame)| frame.len()).max();
+    assert_eq!(longest, Some(1514));
+    let mut sent = 0;
+    let too_long = vec![0; 65508];
+    let result = net.until(LONG, |hosts| hosts[0].inet.poll_push(&mut source, &too_long, &mut sent, Some(at(2, 9))));
+    assert_eq!((result, sent), (Err(Errno::EMSGSIZE), 0));
+}
+
+#[test]
+fn fragments_that_come_out_of_order_are_put_together_and_incomplete_ones_dropped() {
+    let mut net = Net::pair(faulty(3, 20, 20, 500, 0));
+    let mut sink = net.hosts[1].datagrams(at(2, 9));
+    let mut source = net.hosts[0].datagrams(at(1, 1000));
+    let mut whole = 0;
+    for number in 0..50_u8 {
+        let data = vec![number; 6000];
+        let mut sent = 0;
+        net.until(LONG, |hosts| hosts[0].inet.poll_push(&mut source, &data, &mut sent, Some(at(2, 9)))).unwrap();
+        net.run_until(net.now + Duration::from_secs(1));
+        while let Poll::Ready(result) = net.hosts[1].pop(&mut sink) {
+            let (seen, _) = result.unwrap();
+            assert!(seen.len() == 6000 && seen.iter().all(|byte| *byte == seen[0]));
+            whole += 1;
+        }
+    }
+    assert!((30..50).contains(&whole), "{whole} of 50");
+}
+
+#[test]
+fn what_is_pushed_before_the_neighbour_is_known_is_not_lost() {
+    let mut net = Net::pair(clean());
+    let mut sink = net.hosts[1].datagrams(at(2, 9));
+    let mut source = net.hosts[0].socket(SocketKind::Datagram);
+    for number in 0..64_u8 {
+        let mut sent = 0;
+        let polled = net.hosts[0].inet.poll_push(&mut source, &[number; 64], &mut sent, Some(at(2, 9)));
+        assert_eq!(polled, Poll::Ready(Ok(())));
+    }
+    for number in 0..64_u8 {
+        assert_eq!(net.until(LONG, |hosts| hosts[1].pop(&mut sink)).unwrap().0, [number; 64]);
+    }
+}
+
+#[test]
+fn a_connected_socket_hears_its_peer_only_and_of_its_refusal() {
+    let mut net = Net::pair(clean());
+    let mut sink = net.hosts[1].datagrams(at(2, 9));
+    net.hosts[1].inet.connect(&mut sink, at(1, 1000)).unwrap();
+    assert_eq!(net.hosts[1].inet.peer_name(&mut sink), Ok(at(1, 1000)));
+    let mut stranger = net.hosts[0].datagrams(at(1, 999));
+    let mut peer = net.hosts[0].datagrams(at(1, 1000));
+    for source in [&mut stranger, &mut peer] {
+        let mut sent = 0;
+        net.until(LONG, |hosts| hosts[0].inet.poll_push(source, b"hello", &mut sent, Some(at(2, 9)))).unwrap();
+    }
+    assert_eq!(net.until(LONG, |hosts| hosts[1].pop(&mut sink)).unwrap().1, Some(at(1, 1000)));
+    net.run_until(net.now + Duration::from_secs(1));
+    assert!(net.hosts[1].pop(&mut sink).is_pending());
+    drop(peer);
+    let mut sent = 0;
+    net.until(LONG, |hosts| hosts[1].inet.poll_push(&mut sink, b"gone?", &mut sent, None)).unwrap();
+    assert_eq!(net.until(LONG, |hosts| hosts[1].pop(&mut sink)), Err(Errno::ECONNREFUSED));
+}
+
+#[test]
+fn destinations_that_cannot_be_are_refused() {
+    let mut net = Net::pair(clean());
+    let mut source = net.hosts[0].socket(SocketKind::Datagram);
+    for (to, errno) in [
+        (None, Errno::EDESTADDRREQ),
+        (Some("10.0.0.2:0"), Errno::EINVAL),
+        (Some("0.0.0.0:9"), Errno::EINVAL),
+        (Some("255.255.255.255:9"), Errno::EACCES),
+        (Some("192.0.2.1:9"), Errno::ENETUNREACH),
+    ] {
+        let mut sent = 0;
+        let to = to.map(|to| to.parse().unwrap());
+        let polled = net.hosts[0].inet.poll_push(&mut source, b"x", &mut sent, to);
+        assert_eq!(polled, Poll::Ready(Err(errno)), "{to:?}");
+    }
+}
