@@ -46,7 +46,7 @@ function caseHead(row, data) {
   el("h2", null, data.nodeid));
   const why = row.querySelector(".why");
   if (why) head.append(el("p", { class: "reason" }, ...Array.from(why.cloneNode(true).childNodes)));
-  if (data.executions.length) head.append(commandLine(replay));
+  if (data.record) head.append(commandLine(replay));
   return head;
 }
 
@@ -77,7 +77,7 @@ function caseSections(row, data, topology) {
     if (data.commands.length) add("commands", `Commands (${data.commands_total})`, ...commandTable(data));
     if (words.length && !urgent) add("kernel", "Kernel and console", ...words);
   }
-  if (data.executions.length) add("determinism", "Determinism", ...determinism(data));
-  else if (!data.failure) add("nothing", "Record", el("p", { class: "muted" }, "There is no record: no network of this case came up."));
+  if (!data.record) add("nothing", "Record", el("p", { class: "muted" }, "There is no record: no network of this case came up."));
+  else add("determinism", "Determinism", ...determinism(data));
   return sections;
 }
