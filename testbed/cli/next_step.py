@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     from testbed.harness.records import RunRecord
 
-_WIDTH = 42
 _SHOWN_BAD = 3
+_WIDE = 60
 Step = tuple[str, str]
 
 _FIRST: tuple[Step, ...] = (
@@ -86,5 +86,5 @@ def _kernel_is_built() -> bool:
 
 def _lines(headline: str, steps: tuple[Step, ...]) -> list[str]:
     shown = [(called(command), called(what)) for command, what in (*steps, ("testbed --help", "all commands"))]
-    width = min(_WIDTH, max(len(command) for command, _ in shown))
+    width = max(len(command) for command, _ in shown if len(command) <= _WIDE)
     return [headline, "", *(f"  {command.ljust(width)}  {what}" for command, what in shown)]

@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING
 from testbed.errors import ConfigError
 from testbed.harness.records import Record
 from testbed.reports.text import shortened
-from testbed.verdict import is_bad
+from testbed.verdict import Verdict
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.harness.records import CaseRecord, RunRecord
 
+_GUEST_ENDED = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT})  # before it could tell its log
 STREAM_LIMIT = 8_192
 """Characters of each stream and log that are shown."""
 
@@ -69,7 +70,7 @@ def evidence(run_folder: Path, case: CaseRecord) -> Evidence:
     except ConfigError:  # removed or cut short since: the run's own words must do
         return Evidence(shown.folder, "", ())
     log = tail(folder / "kernel.log")
-    if not log and is_bad(case.verdict):
+    if not log and case.verdict in _GUEST_ENDED:
         log = tail(folder / "console.log")
     processes = tuple(
         ProcessOutput(

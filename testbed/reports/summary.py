@@ -12,7 +12,7 @@ from testbed.reports.text import cell, code, fenced, shortened
 from testbed.verdict import Verdict, is_bad
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from testbed.harness.records import CaseRecord, RunRecord
 
@@ -48,13 +48,17 @@ def determinism(cases: Iterable[CaseRecord]) -> str:
     different = sum(case.verdict is Verdict.NON_DETERMINISTIC for case in found)
     agreed = [case for case in found if len(case.executions) > 1 and case.digest is not None]
     if different:
-        return f"{different} of {len(found)} cases gave different bits in two executions."
+        return f"{different} of {_cases(found)} gave different bits in two executions."
     if not agreed:
         return "Nothing was compared: each case was executed once, or the backend promises no identical bits."
     times = min(len(case.executions) for case in agreed)
     in_part = sum(bool(case.left_out) for case in agreed)
-    text = f"{len(agreed)} cases were executed {times} times or more, with the same bits every time"
-    return f"{text}; {in_part} of them leave named parts out." if in_part else f"{text}."
+    text = f"{_cases(agreed)} executed {times} times or more, with the same bits every time"
+    return f"{text}; {in_part} of them with named parts left out." if in_part else f"{text}."
+
+
+def _cases(found: Sequence[CaseRecord]) -> str:
+    return f"{len(found)} case{'s' if len(found) != 1 else ''}"
 
 
 def _failure(run: RunRecord, case: CaseRecord) -> dict[str, str]:

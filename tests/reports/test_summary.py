@@ -28,7 +28,7 @@ def test_a_good_run_has_a_row_for_each_suite() -> None:
     text = summary.render(run(case(), case(test="test_y"), case(suite="transport"), wall_s=3.21))
     assert text.startswith("## testbed: PASS\n\n**3 passed** in 3.2 s (12.0 virtual s)\n\n|")
     assert "\n| PASS | `mptcp` | 2 | 2 passed | 2 times | 8.0 | 1.0 |\n| PASS | `transport` | 1 |" in text
-    assert "3 cases were executed 2 times or more, with the same bits every time." in text
+    assert "3 cases executed 2 times or more, with the same bits every time." in text
     assert "What failed" not in text
     assert "| kernel | `6.12.117` |" in text
     assert "\n\n\n" not in text
@@ -74,7 +74,7 @@ def test_skips_are_counted_by_reason_and_an_interrupt_is_told() -> None:
     [
         ([case(Verdict.NON_DETERMINISTIC), case()], "1 of 2 cases gave different bits"),
         ([case(executions=1)], "Nothing was compared"),
-        ([case(left_out=["process:top"]), case()], "1 of them leave named parts out."),
+        ([case(left_out=["process:top"]), case()], "1 of them with named parts left out."),
     ],
 )
 def test_determinism_in_a_sentence(cases: list[object], sentence: str) -> None:
