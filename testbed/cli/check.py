@@ -86,7 +86,7 @@ def check(
         chosen = [mutation(names or [], parts or [])]
     else:
         chosen = [_known_step(name) for name in names or [step.name for step in steps() if not step.by_name]]
-    outcomes = [_run(step, root) for step in chosen]
+    outcomes = _run_all(chosen, root)
     _report(outcomes)
     if any(outcome.code for outcome in outcomes):
         raise typer.Exit(int(ExitCode.FAILED))
@@ -109,9 +109,28 @@ def _known_step(name: str) -> Step:
     return every[known("check", name, every)]
 
 
-def _run(step: Step, root: Path) -> Outcome:
+def _run_all(chosen: Sequence[Step], root: Path) -> list[Outcome]:
+    """Run the steps; before each say how long those that are left took the last time, where all of that is known."""
+    from testbed.harness.durations import Durations, about
+
+    lengths = Durations.load()
+    outcomes = []
+    for number, step in enumerate(chosen):
+        known = [lengths.get(f"check {later.name}") for later in chosen[number:]]
+        left_s = sum(length or 0.0 for length in known)
+        forecast = f" (step {number + 1} of {len(chosen)}, about {about(left_s)} left)" if None not in known else ""
+        outcomes.append(_run(step, root, forecast))
+        if outcomes[-1].code == 0:  # a failure may end early
+            lengths.put(f"check {step.name}", outcomes[-1].seconds)
+    lengths.save()
+    return outcomes
+
+
+def _run(step: Step, root: Path, forecast: str) -> Outcome:
     """Run one step in the checkout, its output shown as it comes."""
     line(f"== {step.name}: {_shown(step.argv)}")
+    if forecast:
+        note(f"  {forecast}")
     begin = time.monotonic()
     program = shutil.which(step.argv[0])
     if program is None:

@@ -10,6 +10,7 @@ import pytest
 import typer
 
 from testbed.cli import check
+from testbed.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +23,7 @@ def _step(name: str, code: str) -> check.Step:
 @pytest.fixture(autouse=True)
 def _here(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(check, "checkout", lambda: tmp_path)
+    monkeypatch.setenv("TESTBED_CACHE", str(tmp_path / "cache"))
 
 
 def test_a_failure_stops_nothing_and_is_named(
@@ -49,6 +51,18 @@ def test_all_good_is_no_exit(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     assert capsys.readouterr().out.splitlines()[-1].startswith("1 checks in ")
 
 
+def test_the_second_time_it_says_how_long_is_left(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(check, "steps", lambda: (_step("one", ""), _step("two", "")))
+    check.check()
+    assert "left" not in capsys.readouterr().err
+    check.check()
+    said = capsys.readouterr().err
+    assert "(step 1 of 2, about 1 s left)" in said
+    assert "(step 2 of 2, about 1 s left)" in said
+
+
 def test_a_step_that_must_be_named_runs_only_then(monkeypatch: pytest.MonkeyPatch) -> None:
     slow = check.Step("slow", (sys.executable, "-c", "import sys; sys.exit(1)"), by_name=True)
     monkeypatch.setattr(check, "steps", lambda: (_step("one", ""), slow))
@@ -72,3 +86,26 @@ def test_a_step_that_must_be_named_runs_only_then(monkeypatch: pytest.MonkeyPatc
 def test_pytest_s_closing_line_is_recognised(line: str, found: str | None) -> None:
     match = check._SUMMARY.match(line)
     assert (match[1] if match else None) == found
+
+
+def test_mutants_are_a_step_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    chosen: list[tuple[str, ...]] = []
+
+    def mutation(names: list[str], parts: list[str]) -> check.Step:
+        chosen.append((*names, *parts))
+        return _step("mutants", "")
+
+    monkeypatch.setattr(check, "mutation", mutation)
+    monkeypatch.setattr(check, "steps", lambda: (_step("one", "import sys; sys.exit(1)"),))
+    check.check(["tcp-rto-floor"], mutants=True, parts=["sctp"])
+    assert chosen == [("tcp-rto-floor", "sctp")]
+
+
+def test_mutants_are_chosen_by_name_and_part() -> None:
+    step = check.mutation(["a", "b"], ["c", "d"])
+    assert step.argv[1:] == ("-m", "tests.mutants", "-k", "c", "-k", "d", "--", "a", "b")
+
+
+def test_part_of_a_name_is_for_mutants_only() -> None:
+    with pytest.raises(ConfigError, match=r"^-k chooses mutants"):
+        check.check(parts=["sctp"])
