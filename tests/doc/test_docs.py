@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 from pathlib import Path
@@ -20,6 +21,8 @@ FOLDER = "."  # what a command in a command gives: the folder of an artifact
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)\s]+)\)")
 _INNER = re.compile(r"\$\(([^)]*)\)")
+_SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
+_NAMED = re.compile(r"(?:\./)?testbed(?:\.sh)? [\[a-z-]")
 _CALL = re.compile(r"(?:^|&&|\|)\s*(?:\./)?testbed(?:\.sh)?(?=\s|$)([^|&#]*)")
 
 
@@ -63,6 +66,47 @@ CALLS = sorted(
 @pytest.mark.parametrize(("page", "words"), CALLS)
 def test_every_command_in_the_manual_parses(page: str, words: str) -> None:
     assert parse(shlex.split(words)) == "", page
+
+
+def named(text: str) -> list[str]:
+    """Give the calls of testbed that stand in the prose of a page, as code."""
+    return [words for words in _SPAN.findall(_FENCE.sub("", text)) if _NAMED.match(words)]
+
+
+def stranger(words: str) -> str:
+    """Say what a call in prose names that does not exist: a command or an option; values may be placeholders."""
+    command: Any = typer.main.get_command(main.app)
+    rest = [word.strip("[]()") for word in words.replace("|", " ").split()[1:]]
+    while hasattr(command, "commands") and rest and rest[0].isalpha() and rest[0].islower():
+        if rest[0] not in command.commands:
+            return f"no command {rest[0]!r}"
+        command = command.commands[rest.pop(0)]
+    known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)} | {"--help", "-h"}
+    known |= {"--install-completion"} if hasattr(command, "commands") else set()
+    own = itertools.takewhile(lambda word: word != "--", rest)
+    return ", ".join(f"no option {word}" for word in own if word.startswith("-") and word.split("=")[0] not in known)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_what_the_prose_calls_exists(page: Path) -> None:
+    wrong = [f"`{words}`: {said}" for words in named(page.read_text()) if (said := stranger(words))]
+    assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("testbed run NAME ... --seed S", ""),
+        ("testbed make clean", ""),
+        ("testbed packets RUN CASE [--link L]", ""),
+        ("testbed run x -- --lf", ""),
+        ("testbed rnu", "no command 'rnu'"),
+        ("testbed run --sed 1", "no option --sed"),
+    ],
+)
+def test_a_call_of_what_does_not_exist_is_noticed(words: str, said: str) -> None:
+    assert named(f"Type `{words}`, see\n```sh\n`testbed nothing`\n```\n") == [words]
+    assert stranger(words) == said
 
 
 def test_the_manual_has_commands() -> None:
