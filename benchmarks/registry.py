@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from benchmarks import networks, runs, transfers
+from benchmarks import networks, pages, runs, transfers
 from benchmarks.figure import Figure
 
 FIGURES: dict[str, Figure] = {
@@ -78,6 +78,22 @@ FIGURES: dict[str, Figure] = {
             unit="MiB",
             measure=networks.memory_mib,
             at_most=150.0,
+        ),
+        Figure(
+            name="report-open",
+            what="page of 2,000 cases, from navigation to painted list",
+            unit="s",
+            measure=pages.open_s,
+            at_most=2.0,
+            once=True,
+        ),
+        Figure(
+            name="report-end",
+            what="page that a run of 900 cases leaves at its end",
+            unit="s",
+            measure=pages.end_s,
+            at_most=1.2,
+            once=True,
         ),
         Figure(
             name="make-test",

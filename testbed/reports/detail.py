@@ -215,8 +215,17 @@ def _packets(folder: Path, record: Record, topology: Mapping[str, Any] | None, b
         "packets_gap": [bounds.packets_first, gap] if gap else None,
         "packets_gap_files": _gap_files(found[bounds.packets_first : bounds.packets_first + gap], record),
         "frames": [len(capture.frames) for capture in captures],
-        "flows": flows.flows(captures, record.epoch_ns, most=bounds.flows, points=bounds.flow_points),
+        "flows": flows.flows(
+            captures, record.epoch_ns, most=bounds.flows, points=bounds.flow_points, routers=_routers(topology, record)
+        ),
     }
+
+
+def _routers(topology: Mapping[str, Any] | None, record: Record) -> set[str]:
+    """Give the nodes that are no hosts and run no process of their own."""
+    busy = {process.node for process in record.processes}
+    nodes = (topology or {}).get("nodes", ())
+    return {node["name"] for node in nodes if node["kind"] != "host" and node["name"] not in busy}
 
 
 def _gap_files(left_out: Sequence[traffic.Journey], record: Record) -> list[list[Any]]:

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from testbed.reports.tcp import ACK, FIN, RST, SYN, Key, Segment, name_of, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Container, Iterable, Iterator, Sequence
 
     from testbed.reports.traffic import Capture
 
@@ -48,7 +48,6 @@ class _Direction:
 
     key: Key
     node: str
-    capture: int
     sent: list[tuple[int, Segment]] = field(default_factory=list)
     answers: list[tuple[int, Segment]] = field(default_factory=list)
 
@@ -58,7 +57,9 @@ class _Direction:
         return sum(segment.length for _, segment in self.sent)
 
 
-def flows(captures: Sequence[Capture], epoch_ns: int, *, most: int, points: int) -> dict[str, Any]:
+def flows(
+    captures: Sequence[Capture], epoch_ns: int, *, most: int, points: int, routers: Container[str] = ()
+) -> dict[str, Any]:
     """Give the curves of a record's TCP flows and MPTCP connections.
 
     Args:
@@ -66,11 +67,12 @@ def flows(captures: Sequence[Capture], epoch_ns: int, *, most: int, points: int)
         epoch_ns: What times count from, ns since 1970.
         most: Flows, and connections, at most; those with most data first.
         points: Points of each curve at most; retransmissions are kept first.
+        routers: Nodes that only pass on what others send: what their ends of links saw is not looked at.
 
     Returns:
         ``tcp``: list of flows; ``mptcp``: list of connections; ``left_out``: how many of both are not there.
     """
-    directions = _directions(captures)
+    directions = _directions([capture for capture in captures if capture.record.node not in routers])
     with_data = [direction for direction in directions.values() if direction.data_bytes]
     with_data.sort(key=lambda direction: -direction.data_bytes)
     connections = _connections(directions)
@@ -87,8 +89,7 @@ def _directions(captures: Sequence[Capture]) -> dict[Key, _Direction]:
     """Sort the segments by direction; of all places where one is seen leaving, the earliest is its sender."""
     leaving: dict[Key, dict[str, list[tuple[int, Segment]]]] = defaultdict(lambda: defaultdict(list))
     coming: dict[tuple[Key, str], list[tuple[int, Segment]]] = defaultdict(list)
-    capture_of: dict[tuple[Key, str], int] = {}
-    for index, capture in enumerate(captures):
+    for capture in captures:
         node = capture.record.node
         for frame in capture.frames:
             segment = parse(frame.data)
@@ -96,7 +97,6 @@ def _directions(captures: Sequence[Capture]) -> dict[Key, _Direction]:
                 continue
             if frame.sent:
                 leaving[segment.key][node].append((frame.time_ns, segment))
-                capture_of.setdefault((segment.key, node), index)
             else:
                 coming[segment.key, node].append((frame.time_ns, segment))
     found = {}
@@ -104,9 +104,7 @@ def _directions(captures: Sequence[Capture]) -> dict[Key, _Direction]:
         node = min(nodes, key=lambda name: min(nodes[name], key=_time)[0])
         source, sport, destination, dport = key
         answers = coming.get(((destination, dport, source, sport), node), [])
-        found[key] = _Direction(
-            key, node, capture_of[key, node], sorted(nodes[node], key=_time), sorted(answers, key=_time)
-        )
+        found[key] = _Direction(key, node, sorted(nodes[node], key=_time), sorted(answers, key=_time))
     return found
 
 
@@ -238,21 +236,16 @@ def _turned(key: Key) -> Key:
 
 def _mptcp(connection: _Connection, epoch_ns: int, points: int) -> dict[str, Any]:
     """Make the curve of data sequence numbers over all subflows, and of data acknowledgements."""
-    rows = sorted(
-        (time_ns, number, segment)
+    placed = sorted(
+        (time_ns, number, start, length)
         for number, subflow in enumerate(connection.subflows)
-        for time_ns, segment in ((time_ns, segment.mptcp) for time_ns, segment in subflow.sent)
-        if segment
+        for time_ns, start, length in _placed(subflow)
     )
     count = _Counter()
-    data = []
-    carried: dict[int, int] = defaultdict(int)
-    for time_ns, number, options in rows:
-        for start, length in _mappings(options):
-            at = count(start & (_WHOLE - 1))
-            data.append((time_ns - epoch_ns, at, length, number))
-            carried[number] += length
-    acks = _data_acks(connection, count, epoch_ns)
+    data = [(time_ns - epoch_ns, count(start), length, number) for time_ns, number, start, length in placed]
+    carried: Counter[int] = Counter()
+    for _, _, length, number in data:
+        carried[number] += length
     return {
         "name": name_of(connection.subflows[0].key),
         "node": connection.subflows[0].node,
@@ -262,8 +255,24 @@ def _mptcp(connection: _Connection, epoch_ns: int, points: int) -> dict[str, Any
         ],
         "bytes": max((at + length for _, at, length, _ in data), default=0),
         "data": _thinned(data, points),
-        "acks": _thinned(acks, points),
+        "acks": _thinned(_data_acks(connection, count, epoch_ns), points),
     }
+
+
+def _placed(subflow: _Direction) -> Iterator[tuple[int, int, int]]:
+    """Give for each segment with data its time, data sequence number (32 bit) and length.
+
+    A mapping can be longer than the segment that carries it, and each piece of a large segment carries it again; a
+    segment without one belongs to the last.
+    """
+    count = _Counter()
+    mapping: tuple[int, int] | None = None
+    for time_ns, segment in subflow.sent:
+        at = count(segment.seq)  # the SYN is 0, so the first byte is 1, as mappings count
+        mapping = _mapping(segment.mptcp) or mapping
+        if segment.length and mapping is not None:
+            data_number, subflow_number = mapping
+            yield time_ns, (data_number + at - subflow_number) % _WHOLE, segment.length
 
 
 def _data_acks(connection: _Connection, count: _Counter, epoch_ns: int) -> list[tuple[int, int]]:
@@ -282,19 +291,16 @@ def _data_acks(connection: _Connection, count: _Counter, epoch_ns: int) -> list[
     return found
 
 
-def _mappings(options: Iterable[bytes]) -> list[tuple[int, int]]:
-    """Give the mappings (data sequence number, length) of DSS options (RFC 8684, 3.3)."""
-    found = []
+def _mapping(options: Iterable[bytes]) -> tuple[int, int] | None:
+    """Give the mapping (data sequence number, subflow's sequence number) of a DSS option (RFC 8684, 3.3)."""
     for option in options:
         if option[0] >> 4 != _DSS or len(option) < 2 or not option[1] & 4:
             continue
         at = 2 + ((8 if option[1] & 2 else 4) if option[1] & 1 else 0)
         wide = 8 if option[1] & 8 else 4
-        length_at = at + wide + 4
-        if len(option) >= length_at + 2:
-            length = int.from_bytes(option[length_at : length_at + 2])
-            found.append((int.from_bytes(option[at : at + wide]), length))
-    return [(start, length) for start, length in found if length]
+        if len(option) >= at + wide + 6:
+            return int.from_bytes(option[at : at + wide]), int.from_bytes(option[at + wide : at + wide + 4])
+    return None
 
 
 def _acknowledged(options: Iterable[bytes]) -> list[int]:

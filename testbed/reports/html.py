@@ -21,7 +21,7 @@ from testbed.errors import TestbedError
 from testbed.harness.records import load_run, write_atomically
 from testbed.reports.bounds import BAD, GOOD
 from testbed.reports.detail import Wanted, bounds_of, detail
-from testbed.reports.marked import CONTROL, marked
+from testbed.reports.marked import CONTROL, breakable, marked
 from testbed.reports.symbols import SYMBOLS
 from testbed.verdict import Verdict, is_bad, worst
 
@@ -186,6 +186,7 @@ def _template() -> Template:
         undefined=StrictUndefined,
     )
     environment.filters["marked"] = marked
+    environment.filters["breakable"] = breakable
     environment.filters["seconds"] = _seconds
     return environment.get_template("report.html.j2")
 
@@ -299,6 +300,8 @@ def _seconds(value: float) -> str:
     """Write a length of time for a reader: ``27.8 h``, ``3 min 12 s``, ``1.24 s``, ``3.4 ms``, ``12 us``."""
     if value >= 36_000:
         return f"{value / 3600:,.1f} h"
+    if value >= 7200:
+        return f"{int(value // 3600)} h {int(value % 3600 // 60)} min"
     if value >= 120:
         return f"{int(value // 60)} min {value % 60:.0f} s"
     for size, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "us")):

@@ -39,3 +39,10 @@ def marked(text: str) -> Markup:
         at = found.end()
     parts.append(Markup.escape(text[at:]))
     return Markup("").join(parts)
+
+
+def breakable(text: str) -> Markup:
+    """Mark text as ``marked`` does, and let a long name break after its underscores."""
+    from markupsafe import Markup  # noqa: PLC0415
+
+    return Markup("_<wbr>").join(marked(part) for part in text.split("_"))

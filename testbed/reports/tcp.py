@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import ipaddress
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 MPTCP_KIND = 30
 _NAMES = ("MP_CAPABLE", "MP_JOIN", "DSS", "ADD_ADDR", "REMOVE_ADDR", "MP_PRIO", "MP_FAIL", "MP_FASTCLOSE", "MP_TCPRST")
@@ -24,9 +24,8 @@ Key = tuple[bytes, int, bytes, int]
 """Source address and port, destination address and port."""
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One segment.
+class Segment(NamedTuple):
+    """One segment (a tuple: a page makes a million of them).
 
     Args:
         key: From where to where.

@@ -43,7 +43,7 @@ function caseHead(row, data) {
   const replay = `testbed replay ${PAGE.replay} ${quoted(id)}`;
   const head = el("header", { class: "case-head" }, el("div", { class: "line" }, el("button", { type: "button", id: "back", onclick: () => { location.hash = ""; } }, "‹ Cases"), badge(row.dataset.verdict),
     el("span", null, row.dataset.suite), el("span", null, data.executions.length ? `${duration(+row.dataset.virtual)} of virtual time in ${duration(+row.dataset.wall)}` : "did not run"), data.shown ? el("span", null, `execution ${data.shown} of ${data.executions.length} is shown`) : null),
-  el("h2", null, data.nodeid));
+  el("h2", null, breakable(data.nodeid)));
   const why = row.querySelector(".why");
   if (why) head.append(el("p", { class: "reason" }, ...Array.from(why.cloneNode(true).childNodes)));
   if (data.record) head.append(commandLine(replay));

@@ -51,7 +51,7 @@ function connection(flow) {
     return marks;
   };
   const facts = [count(flow.bytes, "byte"), count(flow.subflows.length, "subflow")];
-  if (flow.data.shown < flow.data.total) facts.push(`${flow.data.shown.toLocaleString("en")} of ${flow.data.total.toLocaleString("en")} mappings drawn`);
+  if (flow.data.shown < flow.data.total) facts.push(`${flow.data.shown.toLocaleString("en")} of ${flow.data.total.toLocaleString("en")} segments drawn`);
   const signs = ["│", "┌", "┐", "┬"];
   const legend = flow.subflows.map((subflow, index) => key(`p-sub p-${index % 4}`, `${signs[index % 4]} ${subflow.name}: ${bytes(subflow.bytes)}`)).concat([key("p-ack", "data acknowledged")]);
   return plotBlock("MPTCP " + flow.name, flow.node, facts, legend, extent(points.map(([t, seq, length]) => [t, seq + length]).concat(acks)), draw, "data byte");

@@ -32,6 +32,11 @@ function shown(text) {
   return fragment;
 }
 
+// Let a long name break after its underscores, slashes and colons.
+function breakable(text) {
+  return text.split(/(?<=[_/:.])/).flatMap((part, index) => (index ? [document.createElement("wbr"), part] : [part]));
+}
+
 // Make an element; strings among the children go through shown(), null is left out.
 function el(tag, attributes, ...children) {
   const element = document.createElement(tag);
@@ -52,6 +57,7 @@ function seconds(ns, places = 6) {
 
 function duration(s) {
   if (s >= 36000) return (s / 3600).toFixed(1) + " h";
+  if (s >= 7200) return Math.floor(s / 3600) + " h " + Math.floor((s % 3600) / 60) + " min";
   if (s >= 120) return Math.floor(s / 60) + " min " + (s % 60).toFixed(0) + " s";
   for (const [size, unit] of [[1, "s"], [1e-3, "ms"], [1e-6, "us"]]) if (s >= size) return +(s / size).toPrecision(3) + " " + unit;
   return s <= 0 ? "0 s" : (s * 1e9).toFixed(0) + " ns";
