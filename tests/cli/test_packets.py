@@ -125,7 +125,7 @@ def test_wrong_words_are_refused(capsys: pytest.CaptureFixture[str], words: tupl
 def test_bytes_are_shown_and_none_of_them_is_obeyed(capsys: pytest.CaptureFixture[str]) -> None:
     _, lines, _ = packets(capsys, "--decoder", "scapy", "-x", "--filter", "udp")
     assert lines[1].split("  ")[2:4] == ["0000", "02 00 00 00 00 01 02 00 00 00 00 00 08 00 45 00"]
-    assert "".join(line[57:] for line in lines[1:]).endswith(".[2Jevil")
+    assert "".join(line[59:] for line in lines[1:]).endswith(".[2Jevil")
     assert "\x1b" not in "".join(lines)
 
 
