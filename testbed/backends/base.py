@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.backends.network import Network
+    from testbed.libos.foreign_flavor import Wrapper
     from testbed.scenarios.topology import Topology
 
 CAPABILITIES = frozenset(
@@ -35,6 +36,7 @@ class BackendOptions:
         wall_limit_s: Wall-clock seconds that a network may live in all; None is no limit.
         kernel: A ``linux`` artifact (or its program) to run instead of the one in the cache.
         agent: An agent (its program, or a folder with it) to run instead of the one in the cache.
+        wrapper: A command around every program that runs in a node; None is none.
         shares: Folders of the host that nodes see although they lie below ``/tmp``, ``/run`` or the like.
     """
 
@@ -50,6 +52,7 @@ class BackendOptions:
     kernel: Path | None = None
     agent: Path | None = None
     shares: tuple[Path, ...] = ()
+    wrapper: Wrapper | None = None
 
 
 class Recorder(Protocol):

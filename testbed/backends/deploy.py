@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import functools
 import ipaddress
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,6 @@ from testbed.scenarios import routing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from pathlib import Path
 
     from testbed.backends.node import Node
     from testbed.scenarios.layout import Interface
@@ -55,8 +53,8 @@ class Deployed:
         if library.owns_interface:
             take_interface(node, str(values["interface"]))
         path = f"{FOLDER}/{library.name}/{library.file.name}"
-        _install(node, PROGRAM, host_program(), 0o755)
-        _install(node, path, library.file, 0o755)
+        node.install(PROGRAM, host_program())
+        node.install(path, library.file)
         config_path = f"{FOLDER}/{library.name}/{node.name}.{self.number}.yaml"
         node.write(config_path, library.render(values))
         self.argv = [PROGRAM, "--library", path]
@@ -150,15 +148,3 @@ def _gateway(node: Node, end: Interface) -> str | None:
         and any(ipaddress.ip_address(route.via) in subnet for subnet in near)
     ]
     return min(found, key=lambda pair: pair[0])[1] if found else None
-
-
-def _install(node: Node, path: str, file: Path, mode: int) -> None:
-    """Put a file of the host into the network, once: nodes share it, and one that runs cannot be written again."""
-    if path not in node.network.installed:
-        node.write(path, _bytes(file, file.stat().st_mtime_ns), mode)
-        node.network.installed.add(path)
-
-
-@functools.lru_cache(maxsize=32)
-def _bytes(file: Path, mtime_ns: int) -> bytes:  # noqa: ARG001 (part of the key)
-    return file.read_bytes()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -13,10 +14,12 @@ from testbed.errors import ConfigError, TestbedError, near_misses
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from testbed.backends.libos import LibOS
     from testbed.backends.network import Network
     from testbed.backends.workload import Workload
+    from testbed.libos.foreign_flavor import Wrapper
     from testbed.libos.library import Library
     from testbed.scenarios.layout import Interface
     from testbed.scenarios.topology import Kind
@@ -285,6 +288,9 @@ class Node:
         words = shlex.split(argv) if isinstance(argv, str) else [str(word) for word in argv]
         if not words:
             raise ConfigError(f"{self.name}: a command needs at least the name of a program, this one is empty")
+        wrapper = self.network.options.wrapper
+        if wrapper is not None:
+            words, env = self._wrapped(wrapper, words, env)
         number = self.network.next_process()
         process = Process(self._session, number, self.name, words)
         return process, {
@@ -297,6 +303,20 @@ class Node:
             "input": input.encode() if isinstance(input, str) else bytes(input),
             "output_limit": self.network.options.output_limit_bytes,
         }
+
+    def _wrapped(
+        self, wrapper: Wrapper, words: list[str], env: Mapping[str, str] | None
+    ) -> tuple[list[str], dict[str, str]]:
+        """Put a command behind the wrapper, whose files are put into the network first."""
+        for path, file in wrapper.files.items():
+            self.install(path, file)
+        return [*wrapper.words, *words], {**wrapper.env, **(env or {})}
+
+    def install(self, path: str, file: Path, mode: int = 0o755) -> None:
+        """Put a program of the host into the network, once: nodes share it, and it cannot be written while it runs."""
+        if path not in self.network.installed:
+            self.write(path, _file_bytes(file, file.stat().st_mtime_ns), mode)
+            self.network.installed.add(path)
 
     def _start(self, op: str, process: Process, fields: dict[str, Any]) -> dict[str, Any]:
         start_ns = self._session.now_ns
@@ -321,3 +341,8 @@ class Node:
             self._session.call("await", node=self.name, timeout=nanoseconds(timeout), **fields)
         except NetworkTimeout as error:
             raise NetworkTimeout(f"{self.name}: no {wanted} within {timeout:g} s of the network's time") from error
+
+
+@functools.lru_cache(maxsize=32)
+def _file_bytes(file: Path, mtime_ns: int) -> bytes:  # noqa: ARG001 (part of the key)
+    return file.read_bytes()

@@ -11,7 +11,7 @@ import pytest
 
 from testbed.backends.base import CAPABILITIES
 from testbed.errors import CapabilityError, ConfigError, near_misses
-from testbed.harness import digest, verdicts
+from testbed.harness import digest, flavors, verdicts
 from testbed.harness.recorder import DiskRecorder, RecordingFailed
 from testbed.harness.records import ExecutionRecord, Record
 from testbed.harness.verdicts import one_line
@@ -77,6 +77,7 @@ class Execution:
             RecordingFailed: The record's folder cannot be written.
         """
         self._check_real_time()
+        flavors.ready(self.item)
         options = self.settings.options(_memory_mib(self.item))
         self._check_capabilities(options)
         folder = self.run.execution(self.case.suite, self.case.name, self.number)

@@ -31,6 +31,7 @@ MARKERS = (
     "requires(*capabilities): skip where the kernel lacks one of them: 'mptcp', 'sctp', ...",
     "real_time_budget(seconds): how long the case takes on a backend in real time",
     "memory(mib): memory of the guest",
+    "flavors(*abilities, only=()): what a LibOS must be able to do: 'tcp', 'pipe', ...; only=: else there is no case",
 )
 _FOLDER: pytest.StashKey[RunFolder] = pytest.StashKey()
 _BACKEND: pytest.StashKey[Backend] = pytest.StashKey()
@@ -96,6 +97,23 @@ def pytest_testbed_backend(config: pytest.Config, name: str) -> Backend:  # noqa
     from testbed.backends.registry import backend  # noqa: PLC0415 (not every pytest session needs it)
 
     return backend(name)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Make a case for each flavor of a test that takes one."""
+    from testbed.harness import flavors  # noqa: PLC0415 (not every pytest session needs it)
+
+    if flavors.ARGUMENT in metafunc.fixturenames:
+        flavors.parametrize(metafunc, settings_of(metafunc.config).libos)
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave out what is not for the flavor that was asked for."""
+    from testbed.harness import flavors  # noqa: PLC0415 (not every pytest session needs it)
+
+    out = flavors.select(items, settings_of(config).libos)
+    if out:
+        config.hook.pytest_deselected(items=out)
 
 
 @pytest.hookimpl(tryfirst=True)

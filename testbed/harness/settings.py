@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from testbed.backends.base import BackendOptions
 from testbed.harness.identity import DEFAULT_SEED
+from testbed.libos.flavor import flavor
+from testbed.libos.foreign_flavor import Wrapper, kernel, wrapper
 
 if TYPE_CHECKING:
     import pytest
@@ -68,13 +70,32 @@ class Settings:
             wall_limit_s=self.wall_limit_s,
             memory_mib=defaults.memory_mib if memory_mib is None else memory_mib,
             spin_ms=self.spin_ms,
-            kernel=None if self.libos == DEFAULT_LIBOS else Path(self.libos),
+            kernel=_kernel(self.libos),
+            wrapper=_wrapper(self.libos),
         )
 
     def requires(self, reason: str) -> str | None:
         """Give the required capability that a skip's reason is about, or None."""
         words = set(re.findall(r"[a-z0-9_-]+", reason.lower()))
         return next((name for name in self.require if name.lower() in words), None)
+
+
+def _kernel(libos: str) -> Path | None:
+    """Give the kernel that a flavor is, or the artifact that was named; None is the default one."""
+    if libos == DEFAULT_LIBOS:
+        return None
+    if Path(libos).exists():
+        return Path(libos)
+    declared = flavor(libos).foreign
+    return kernel(declared) if declared is not None and declared.abi == "kernel" else None
+
+
+def _wrapper(libos: str) -> Wrapper | None:
+    """Give the command around POSIX programs that a flavor is, if it is one."""
+    if libos == DEFAULT_LIBOS or Path(libos).exists():
+        return None
+    declared = flavor(libos).foreign
+    return wrapper(declared) if declared is not None and declared.abi == "preload" else None
 
 
 def add_options(parser: pytest.Parser) -> None:

@@ -73,7 +73,6 @@ class Library:
             raise ConfigError(f"{self.name}: {self.template}: {error.message}", hint=f"there are: {valid}") from error
 
 
-@functools.cache
 def find_library(name: str) -> Library:
     """Give the library of a flavor; built if it is missing.
 
@@ -85,15 +84,25 @@ def find_library(name: str) -> Library:
     from testbed.libos.flavor import flavor, flavors  # noqa: PLC0415  # which knows all of them
 
     found = flavor(name)
+    if found.foreign is not None and found.is_library:
+        from testbed.libos.foreign_flavor import library  # noqa: PLC0415  # few have one
+
+        return library(found.foreign)
     if found.crate is None:
-        valid = [known for known, other in flavors().items() if other.crate is not None]
+        valid = [known for known, other in flavors().items() if other.is_library]
         raise ConfigError(f"{name!r} is no library with the queue API; {near_misses(name, valid)}")
-    artifact = found.build()
+    return _built(found.crate)
+
+
+@functools.cache
+def _built(crate: Crate) -> Library:
+    """Build a library of ours, once in a process: a case must not pay for asking the compiler who it is."""
+    artifact = crate.build()
     return Library(
-        name=name,
-        file=artifact.file(found.crate.output),
-        abilities=found.crate.abilities,
-        artifact=(artifact.path.name, artifact.digest(found.crate.output)),
+        name=crate.name,
+        file=artifact.file(crate.output),
+        abilities=crate.abilities,
+        artifact=(artifact.path.name, artifact.digest(crate.output)),
     )
 
 
