@@ -78,7 +78,12 @@ impl Socket {
     }
 
     pub fn connect(&mut self, remote: SocketAddrV4) -> Result<(), Errno> {
-        match net::connect(&self.fd, &remote) {
+        let started = match net::connect(&self.fd, &remote) {
+            // The end of an attempt before this one, told only now (net/ipv4/af_inet.c: __inet_stream_connect).
+            Err(Refusal::CONNABORTED) => net::connect(&self.fd, &remote),
+            other => other,
+        };
+        match started {
             Err(Refusal::INPROGRESS) => self.place.refused(&self.fd, |ready| ready.write = false),
             other => other.map_err(errno),
         }
