@@ -15,6 +15,8 @@ use queue::{Buffer, Config, Errno, IoPath, SocketKind};
 
 /// Frames on their way out of or into a device.
 type Frames = Rc<RefCell<VecDeque<Vec<u8>>>>;
+/// What a pop gives: bytes, and a datagram's sender.
+pub type Popped = Poll<Result<(Vec<u8>, Option<SocketAddrV4>), Errno>>;
 
 #[derive(Default)]
 pub struct Receiver {
@@ -150,7 +152,7 @@ impl Host {
     }
 
     /// Pops into a fresh buffer.
-    pub fn pop(&mut self, socket: &mut Endpoint) -> Poll<Result<(Vec<u8>, Option<SocketAddrV4>), Errno>> {
+    pub fn pop(&mut self, socket: &mut Endpoint) -> Popped {
         let mut buffer = Buffer::with_capacity(65536);
         let polled = self.inet.poll_pop(socket, &mut buffer);
         polled.map_ok(|from| (buffer.filled().to_vec(), from))
