@@ -40,10 +40,10 @@ def build(
     from testbed.libos.flavor import flavor
 
     chosen = [flavor(name) for name in dict.fromkeys(flavors or ["linux"])]  # an unknown one before any is built
-    if (source or config or patch) and all(one.crate for one in chosen):
+    if (source or config or patch) and all(one.name != "linux" for one in chosen):
         raise ConfigError("--source, --config and --patch are for linux, which is not among the flavors to build")
     for one in chosen:
-        if one.crate is None:
+        if one.name == "linux":
             line(str(linux(source=source, fragments=config or (), patches=patch or (), jobs=jobs)))
         else:
             line(str(library(one)))

@@ -13,6 +13,7 @@ import typer
 from testbed.cli import bench, build, check, diff, doctor, exec_, list_, packets, prune, replay, report, run, version
 from testbed.cli import shell as shell_
 from testbed.cli import show as show_
+from testbed.cli import workload as workload_
 from testbed.cli.make import app as make_app
 from testbed.cli.output import called, line, note
 from testbed.errors import ExitCode, InternalError, TestbedError
@@ -56,6 +57,11 @@ app.command(
 )(exec_.exec_)
 app.command("shell", epilog="Example: testbed shell lan:n=3,delay_ms=5 --script lines.txt")(shell_.shell)
 app.command("show", epilog="Example: testbed show dumbbell:n=3 --svg dumbbell.svg")(show_.show)
+app.command(
+    "workload",
+    epilog="Example: testbed workload --libos catnap tcp-echo --server 127.0.0.1:7000",
+    context_settings={"allow_interspersed_args": False},
+)(workload_.workload)
 app.command("list", epilog="Example: testbed list scenarios --json")(list_.list_)
 app.command("report", epilog="Example: testbed report latest --open")(report.report)
 app.command("diff", epilog="Example: testbed diff 20261121-18 latest --context 5")(diff.diff)

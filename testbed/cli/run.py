@@ -27,9 +27,9 @@ def run(
     from testbed.harness.plan import resolve, run_suites
 
     names, pytest_words = split(what or ())
-    resolve(names)  # refuses an unknown name before anything is built
+    paths = resolve(names)  # refuses an unknown name before anything is built
     publish = Publish.checked(summary, badges)
-    set_up(backend, libos)
+    set_up(backend, libos, paths)
     code = run_suites(
         names,
         workers=options.workers(workers),

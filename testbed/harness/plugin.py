@@ -101,14 +101,16 @@ def pytest_testbed_backend(config: pytest.Config, name: str) -> Backend:  # noqa
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Make a case for each flavor of a test that takes one."""
-    from testbed.harness import flavors  # noqa: PLC0415 (not every pytest session needs it)
+    if "flavor" in metafunc.fixturenames:
+        from testbed.harness import flavors  # noqa: PLC0415 (not every pytest session needs it)
 
-    if flavors.ARGUMENT in metafunc.fixturenames:
         flavors.parametrize(metafunc, settings_of(metafunc.config).libos)
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what is not for the flavor that was asked for."""
+    if settings_of(config).libos == DEFAULT_LIBOS and not any("flavor" in _fixtures(item) for item in items):
+        return
     from testbed.harness import flavors  # noqa: PLC0415 (not every pytest session needs it)
 
     out = flavors.select(items, settings_of(config).libos)
@@ -187,6 +189,11 @@ def program(network: Network) -> Callable[[Node, str], str]:  # noqa: ARG001 (pr
     from testbed.harness.programs import install  # noqa: PLC0415 (not every pytest session needs it)
 
     return install
+
+
+def _fixtures(item: pytest.Item) -> list[str]:
+    """Give the names that a test takes, of fixtures and parameters."""
+    return getattr(item, "fixturenames", [])
 
 
 def _execution(request: pytest.FixtureRequest) -> Execution:

@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 
 from testbed.backends.base import BackendOptions
 from testbed.harness.identity import DEFAULT_SEED
-from testbed.libos.flavor import flavor
-from testbed.libos.foreign_flavor import Wrapper, kernel, wrapper
 
 if TYPE_CHECKING:
     import pytest
 
     from testbed.backends.base import Backend
+    from testbed.libos.foreign_flavor import Wrapper
 
 DEFAULT_REPEAT = 2
 DEFAULT_STALL_S = 30.0
@@ -86,6 +85,9 @@ def _kernel(libos: str) -> Path | None:
         return None
     if Path(libos).exists():
         return Path(libos)
+    from testbed.libos.flavor import flavor  # noqa: PLC0415 (not every pytest session needs it)
+    from testbed.libos.foreign_flavor import kernel  # noqa: PLC0415
+
     declared = flavor(libos).foreign
     return kernel(declared) if declared is not None and declared.abi == "kernel" else None
 
@@ -94,6 +96,9 @@ def _wrapper(libos: str) -> Wrapper | None:
     """Give the command around POSIX programs that a flavor is, if it is one."""
     if libos == DEFAULT_LIBOS or Path(libos).exists():
         return None
+    from testbed.libos.flavor import flavor  # noqa: PLC0415 (not every pytest session needs it)
+    from testbed.libos.foreign_flavor import wrapper  # noqa: PLC0415
+
     declared = flavor(libos).foreign
     return wrapper(declared) if declared is not None and declared.abi == "preload" else None
 

@@ -2,6 +2,8 @@
 """``testbed make library`` and ``make testbin``: build what a test run needs."""
 
 import os
+import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -9,8 +11,9 @@ import typer
 
 from testbed.cli import former
 from testbed.cli.build import linux
-from testbed.cli.output import line
+from testbed.cli.output import line, note
 from testbed.cli.progress import waiting
+from testbed.errors import CapabilityError
 
 
 def library(
@@ -31,12 +34,54 @@ def testbin() -> None:
         line(str(folder))
 
 
-def set_up(backend: str, libos: str) -> None:
-    """Build what any network needs and is not there: the kernel (virtual time only) and the agent."""
-    if backend == "timetravel" and libos == "linux" and "TESTBED_LINUX" not in os.environ:
+def set_up(backend: str, libos: str, paths: Sequence[str] = ()) -> None:
+    """Build what the cases of a run need and is not there: the kernel (virtual time only), the agent, LibOSes.
+
+    Args:
+        backend: Where networks are brought up.
+        libos: What is under test.
+        paths: The suites, files and node ids of the run; their text says whether they run LibOSes.
+    """
+    if backend == "timetravel" and not _is_kernel(libos) and "TESTBED_LINUX" not in os.environ:
         linux()
     if "TESTBED_AGENT" not in os.environ:
         agent_folder()
+    if not Path(libos).exists() and (libos != "linux" or any(map(_takes_flavor, paths))):
+        libraries(libos)
+
+
+def libraries(libos: str) -> None:
+    """Build the LibOSes that a run is for, and the program that they live in; what cannot be built here is told."""
+    from testbed.harness.flavors import chosen
+    from testbed.libos.flavor import flavor
+    from testbed.libos.library import HOST, host_program
+
+    found = {one.name: one for one in (*([flavor(libos)] if libos != "linux" else ()), *chosen(libos))}
+    with waiting(f"{HOST.name}: compiling", former.build_s(HOST.name)):
+        host_program()
+    for one in found.values():
+        try:
+            with waiting(f"{one.name}: compiling", former.build_s(one.name)):
+                one.build()
+        except CapabilityError as error:
+            note(f"{one.name}: its cases will be skipped: {error.message}")
+
+
+def _is_kernel(libos: str) -> bool:
+    """Say whether a word of ``--libos`` names a kernel other than testbed's own."""
+    from testbed.libos.flavor import flavor
+
+    if libos == "linux":
+        return False
+    declared = None if Path(libos).exists() else flavor(libos).foreign
+    return Path(libos).exists() or (declared is not None and declared.abi == "kernel")
+
+
+def _takes_flavor(path: str) -> bool:
+    """Say whether tests of a suite, a file or a node id run LibOSes: they take the argument ``flavor``."""
+    where = Path(path.partition("::")[0])
+    files = where.rglob("*.py") if where.is_dir() else [where]
+    return any(re.search(r"\bflavor\b", file.read_text(encoding="utf-8")) for file in files)
 
 
 def agent_folder() -> Path:
