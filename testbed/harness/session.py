@@ -236,15 +236,18 @@ class RunSession:
             sys.stderr.write(f"testbed: cannot write {self.folder.path / JUNIT_FILE}: {error.strerror}\n")
 
     def _write_page(self) -> None:
-        """Write ``report.html``; whatever goes wrong there, the run is whole without it."""
+        """Write ``report.html``; whatever goes wrong there, the run is whole without it, and its exit code stands."""
         if self.config.getoption("--no-report"):
             return
         from testbed.reports import html  # noqa: PLC0415 (it takes a while, and not every session ends here)
 
         try:
             self.page = html.write(self.folder.path, every_packet=False)
-        except (OSError, TestbedError) as error:
-            sys.stderr.write(f"testbed: cannot write {self.folder.path / html.PAGE_FILE}: {error}\n")
+        except Exception as error:  # noqa: BLE001 (a page that cannot be drawn is no reason to lose a verdict)
+            what = f"testbed: cannot write {self.folder.path / html.PAGE_FILE}: {type(error).__name__}: {error}\n"
+            sys.stderr.write(what)
+            if not isinstance(error, OSError | TestbedError):
+                sys.stderr.write("This is a fault of testbed itself: please report it.\n")
 
 
 def _skip_reason(report: pytest.TestReport) -> str:

@@ -24,7 +24,8 @@ class Journey:
     """One frame over one link.
 
     Args:
-        link, source, target: The link and the nodes at its ends, in the direction of the frame.
+        link, source, target: The link and the nodes at its ends, in the direction of the frame; no target where its
+            end was not captured.
         sent_ns: When it was sent, ns since 1970; None where it came without having been sent: the harness put it onto
             the wire, or the link doubled or damaged it.
         received_ns: When it arrived; None where it never did.
@@ -88,32 +89,54 @@ def _direction(captures: Sequence[Capture], here: int, there: int | None, delay_
     """Join the frames of one direction of a link: sent in one capture, received in the other."""
     link, source = captures[here].record.link, captures[here].record.node
     target = captures[there].record.node if there is not None else ""
-    waiting: dict[tuple[bytes, int], list[Frame]] = defaultdict(list)
-    sent = [frame for frame in captures[here].frames if frame.sent]
-    for frame in sent:
-        waiting[frame.data[:_KEY_BYTES], frame.length].append(frame)
-    arrived: dict[int, int] = {}
-    strays = []
+    coming: dict[tuple[bytes, int], list[Frame]] = defaultdict(list)
     for frame in captures[there].frames if there is not None else ():
-        if frame.sent:
+        if frame.sent is False:
+            coming[_key(frame)].append(frame)
+    leaving: dict[tuple[bytes, int], list[Frame]] = defaultdict(list)
+    for frame in captures[here].frames:
+        if frame.sent is not False:
+            leaving[_key(frame)].append(frame)
+    found = []
+    for key, sent in leaving.items():
+        pairs, strays = _pairs(sent, coming.pop(key, []), delay_ns)
+        found += [Journey(link, source, target, frame.time_ns, at, frame, here) for frame, at in pairs]
+        coming[key] = strays
+    if there is not None:
+        found += [
+            Journey(link, source, target, None, frame.time_ns, frame, there)
+            for strays in coming.values()
+            for frame in strays
+        ]
+    return found
+
+
+def _key(frame: Frame) -> tuple[bytes, int]:
+    return frame.data[:_KEY_BYTES], frame.length
+
+
+def _pairs(
+    sent: list[Frame], received: list[Frame], delay_ns: int
+) -> tuple[list[tuple[Frame, int | None]], list[Frame]]:
+    """Say when each of some frames with the same bytes arrived, and which arrivals are left.
+
+    As many as were sent arrive in order. Where one is missing, an arrival is that of the last frame that had the time.
+    """
+    if len(sent) == len(received) and all(a.time_ns <= b.time_ns for a, b in zip(sent, received, strict=True)):
+        return [(frame, other.time_ns) for frame, other in zip(sent, received, strict=True)], []
+    arrived: dict[int, int] = {}
+    waiting = list(range(len(sent)))
+    strays = []
+    for frame in received:
+        able = [index for index in waiting if sent[index].time_ns <= frame.time_ns]
+        in_time = [index for index in able if sent[index].time_ns + delay_ns <= frame.time_ns]
+        if not able:
+            strays.append(frame)
             continue
-        candidates = waiting.get((frame.data[:_KEY_BYTES], frame.length))
-        index = _sender(candidates, frame.time_ns, delay_ns) if candidates else None
-        if candidates and index is not None:
-            arrived[id(candidates.pop(index))] = frame.time_ns
-        elif there is not None:
-            strays.append(Journey(link, source, target, None, frame.time_ns, frame, there))
-    return [
-        Journey(link, source, target, frame.time_ns, arrived.get(id(frame)), frame, here) for frame in sent
-    ] + strays
-
-
-def _sender(candidates: list[Frame], received_ns: int, delay_ns: int) -> int | None:
-    """Choose which of several frames with the same bytes has arrived: the last one that had the time to."""
-    in_time = [index for index, frame in enumerate(candidates) if frame.time_ns + delay_ns <= received_ns]
-    if in_time:
-        return in_time[-1]
-    return next((index for index, frame in enumerate(candidates) if frame.time_ns <= received_ns), None)
+        chosen = in_time[-1] if in_time else able[0]
+        waiting.remove(chosen)
+        arrived[chosen] = frame.time_ns
+    return [(frame, arrived.get(index)) for index, frame in enumerate(sent)], strays
 
 
 def delays(topology: Mapping[str, Any] | None) -> dict[tuple[str, str], int]:

@@ -34,10 +34,11 @@ def frame(time_ns: int, payload: bytes) -> bytes:
     """Make an enhanced packet block of an Ethernet frame of an experimental type."""
     data = ETHERNET + payload
     padded = data + b"\0" * (-len(data) % 4)
-    length = 32 + len(padded)
+    options = struct.pack("<HHIHH", 2, 4, 2, 0, 0)  # epb_flags: outbound
+    length = 32 + len(padded) + len(options)
     at = EPOCH_NS + time_ns
     head = struct.pack("<IIIIIII", 6, length, 0, at >> 32, at & 0xFFFFFFFF, len(data), len(data))
-    return head + padded + struct.pack("<I", length)
+    return head + padded + options + struct.pack("<I", length)
 
 
 class FakeNode:

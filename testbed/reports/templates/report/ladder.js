@@ -62,7 +62,7 @@ function ladderTimes(packets) {
 }
 
 function hop(packet, from, begin, to, end, open) {
-  const lost = packet.received === null, stray = packet.sent === null;
+  const lost = packet.lost, stray = packet.sent === null;
   const start = stray ? (from + to) / 2 : from;
   const stop = lost ? from + (to - from) * 0.55 : to;
   const foot = lost ? begin + (end - begin) * 0.55 : end;
@@ -92,6 +92,7 @@ function ladderText(packet, width) {
 
 function packetTimes(packet) {
   if (packet.sent === null) return `arrived ${seconds(packet.received, 9)} s, not sent at the other end: put onto the wire, doubled or damaged there`;
-  if (packet.received === null) return `sent ${seconds(packet.sent, 9)} s, never arrived`;
+  if (packet.lost) return `sent ${seconds(packet.sent, 9)} s, never arrived`;
+  if (packet.received === null) return `sent ${seconds(packet.sent, 9)} s; the other end was not captured`;
   return `sent ${seconds(packet.sent, 9)} s, arrived ${seconds(packet.received, 9)} s: ${duration((packet.received - packet.sent) / 1e9)} under way`;
 }

@@ -8,6 +8,7 @@ function packetObjects(data) {
     const packet = Object.fromEntries(COLUMNS.map((name, column) => [name, values[column]]));
     packet.number = 1 + index + (gap && index >= gap[0] ? gap[1] : 0);
     packet.first = packet.sent === null ? packet.received : packet.sent;
+    packet.lost = packet.received === null && packet.to !== "";
     packet.words = [packet.link, packet.from, packet.to, packet.protocol, packet.info].join(" ").toLowerCase();
     return packet;
   });
@@ -69,9 +70,9 @@ function packetTable(data, packets) {
 
 function packetRow(packet) {
   const opener = el("button", { type: "button", class: "opener", "aria-expanded": "false", "data-number": packet.number }, String(packet.number));
-  const way = packet.sent === null ? "✚ not sent" : packet.received === null ? "✕ lost" : duration((packet.received - packet.sent) / 1e9);
-  const row = el("tr", { class: "packet" }, el("td", { class: "num" }, opener), el("td", { class: "num" }, seconds(packet.first)), el("td", null, `${packet.from} → ${packet.to}`),
-    el("td", { class: packet.received === null ? "bad num" : "num" }, way), el("td", { class: "num" }, String(packet.length)), el("td", null, packet.protocol), el("td", { class: "info" }, packet.info));
+  const way = packet.sent === null ? "✚ not sent" : packet.lost ? "✕ lost" : packet.received === null ? "–" : duration((packet.received - packet.sent) / 1e9);
+  const row = el("tr", { class: "packet" }, el("td", { class: "num" }, opener), el("td", { class: "num" }, seconds(packet.first)), el("td", null, `${packet.from} → ${packet.to || packet.link}`),
+    el("td", { class: packet.lost ? "bad num" : "num" }, way), el("td", { class: "num" }, String(packet.length)), el("td", null, packet.protocol), el("td", { class: "info" }, packet.info));
   row.addEventListener("click", () => {
     if (String(getSelection())) return;
     const open = opener.getAttribute("aria-expanded") === "true";
