@@ -9,6 +9,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 from testbed.errors import ConfigError, near_misses
+from testbed.libos.catloop import CATLOOP
+from testbed.libos.catmem import CATMEM
 from testbed.libos.catnap import CATNAP
 from testbed.libos.catpowder import CATPOWDER
 from testbed.libos.foreign import foreign
@@ -61,7 +63,7 @@ LINUX = Flavor(
 )
 
 # A LibOS of the Rust workspace is known as soon as its folder declares it and its name is here.
-CRATES: tuple[Crate, ...] = (CATNAP, CATPOWDER)
+CRATES: tuple[Crate, ...] = (CATNAP, CATPOWDER, CATMEM, CATLOOP)
 
 
 def _of_crate(crate: Crate) -> Flavor:

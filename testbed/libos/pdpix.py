@@ -37,7 +37,7 @@ class Crate:
         output: The file that building it leaves: ``libcatnap.so``.
         description: One line.
         abilities: What it can do: ``tcp``, ``udp``, ``pipe``, ``threads`` (an engine in each of several threads),
-            ``user-stack`` (it takes an interface from the node's kernel).
+            ``user-stack`` (it takes an interface from the node's kernel), ``loopback`` (it knows no other addresses).
         needs: Looks at what the build takes from the machine beside Rust: name to version, part of the artifact's key.
             Raises CapabilityError where it is not there.
     """
