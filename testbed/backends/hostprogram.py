@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 _LENGTH = struct.Struct("<I")
 _CONNECT_S = 30.0
+_LOOK_S = 0.25  # between looks at whether the program still lives
 _END_S = 10.0
 
 
@@ -74,12 +75,16 @@ class HostProgram:
         Raises:
             LibOSCrashed: The program ended instead.
         """
-        self._listener.timeout = _CONNECT_S
-        try:
-            peer, _ = self._listener.accept()
-        except NetworkTimeout as error:
-            raise self.crashed("before it was ready") from error
-        return Connection(self, peer)
+        until = self.session.now_ns + round(_CONNECT_S * 1e9)
+        self._listener.timeout = _LOOK_S
+        while True:
+            try:
+                peer, _ = self._listener.accept()
+            except NetworkTimeout as error:
+                if self.session.now_ns >= until or not self.process.running:
+                    raise self.crashed("before it was ready") from error
+            else:
+                return Connection(self, peer)
 
     def crashed(self, when: str) -> LibOSCrashed:
         """Say how the program ended, once its connection has."""
