@@ -140,9 +140,10 @@ impl<D: FrameDevice> Inet<D> {
         }
         let port = self.stack.take_port(queue.kind, local.port())?;
         queue.port = Some(port);
-        queue.local = Some(SocketAddrV4::new(*local.ip(), port));
+        let local = SocketAddrV4::new(*local.ip(), port);
+        queue.local = Some(local);
         if queue.kind == SocketKind::Datagram {
-            self.datagrams(queue)?;
+            queue.role = Role::Datagrams(self.stack.udp.open(&mut self.stack.core, local)?);
         }
         Ok(())
     }
@@ -155,15 +156,13 @@ impl<D: FrameDevice> Inet<D> {
         queue.local.ok_or(Errno::EADDRNOTAVAIL)
     }
 
-    /// Gives a datagram socket's own id, opened at its local address.
+    /// Gives the id of a datagram socket, bound now where it was not.
     fn datagrams(&mut self, queue: &mut Endpoint) -> Result<usize, Errno> {
-        if let Role::Datagrams(id) = queue.role {
-            return Ok(id);
+        self.bind_any(queue)?;
+        match queue.role {
+            Role::Datagrams(id) => Ok(id),
+            _ => Err(Errno::ENOTSUP),
         }
-        let local = self.bind_any(queue)?;
-        let id = self.stack.udp.open(&mut self.stack.core, local)?;
-        queue.role = Role::Datagrams(id);
-        Ok(id)
     }
 
     /// Pending as long as a close may wait; after that it goes on in the background.

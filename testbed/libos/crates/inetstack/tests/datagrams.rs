@@ -89,6 +89,19 @@ fn a_connected_socket_hears_its_peer_only_and_of_its_refusal() {
 }
 
 #[test]
+fn a_socket_that_was_never_bound_hears_the_answer() {
+    let mut net = Net::pair(clean());
+    let mut sink = net.hosts[1].datagrams(at(2, 9));
+    let mut source = net.hosts[0].socket(SocketKind::Datagram);
+    let mut sent = 0;
+    net.until(LONG, |hosts| hosts[0].inet.poll_push(&mut source, b"ping", &mut sent, Some(at(2, 9)))).unwrap();
+    let (_, from) = net.until(LONG, |hosts| hosts[1].pop(&mut sink)).unwrap();
+    let mut sent = 0;
+    net.until(LONG, |hosts| hosts[1].inet.poll_push(&mut sink, b"pong", &mut sent, from)).unwrap();
+    assert_eq!(net.until(LONG, |hosts| hosts[0].pop(&mut source)).unwrap(), (b"pong".to_vec(), Some(at(2, 9))));
+}
+
+#[test]
 fn destinations_that_cannot_be_are_refused() {
     let mut net = Net::pair(clean());
     let mut source = net.hosts[0].socket(SocketKind::Datagram);
