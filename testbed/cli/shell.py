@@ -37,7 +37,7 @@ def shell(
     seed: options.Seed = 1,
     timeout_s: Annotated[
         float, typer.Option("--timeout", min=0, help="Limit of a command in the foreground, s of the network's time.")
-    ] = 3600,
+    ] = 86_400,
     capture: Annotated[bool, typer.Option(help="Capture every link end.")] = True,
     run_dir: options.RunDir = None,
 ) -> None:
@@ -67,7 +67,7 @@ def shell(
 
 def _converse(network: "Network", script: Path | None, timeout_s: float) -> int:
     """Carry out the lines; the exit status of the first that failed, after saying so."""
-    from testbed.shell.interact import LineFailed, interact
+    from testbed.shell.interact import LeftWithStatus, LineFailed, interact
 
     try:
         if script is None:
@@ -76,6 +76,7 @@ def _converse(network: "Network", script: Path | None, timeout_s: float) -> int:
             with script.open(encoding="utf-8") as file:
                 interact(network, script=file, limit_s=timeout_s)
     except LineFailed as failed:
-        note(f"error: {failed}", style="red")
+        if not isinstance(failed, LeftWithStatus):
+            note(f"error: {failed}", style="red")
         return failed.status
     return 0

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from testbed.backends.network import Network
 
-DEFAULT_LIMIT_S = 3600.0
+DEFAULT_LIMIT_S = 86_400.0  # a day: long enough for what ends by itself, and a server is noticed
 
 
 class LineFailed(TestbedError):  # noqa: N818  # says what happened
@@ -32,6 +32,10 @@ class LineFailed(TestbedError):  # noqa: N818  # says what happened
         self.status = status
 
 
+class LeftWithStatus(LineFailed):
+    """The line was ``exit STATUS``: no failure that anybody needs to be told of."""
+
+
 def interact(network: Network, *, script: TextIO | None = None, limit_s: float = DEFAULT_LIMIT_S) -> None:
     """Let a person or a script work in a network that is up, until the lines end; it stays up.
 
@@ -43,6 +47,7 @@ def interact(network: Network, *, script: TextIO | None = None, limit_s: float =
 
     Raises:
         LineFailed: A line of a script failed (at a terminal, the next one is asked for instead).
+        LeftWithStatus: The last line was ``exit`` with a status other than 0.
         GuestCrashed: The guest died; its log is in the message.
     """
     terminal = script is None and sys.stdin.isatty()
@@ -60,7 +65,8 @@ def _converse(shell: Shell, lines: Iterator[str]) -> None:
     for line in lines:
         try:
             shell.execute(line)
-        except Leave:
+        except Leave as leave:
+            leave_with(leave, "exit")
             return
         except TestbedError as error:
             if shell.network.died is not None:
@@ -80,8 +86,7 @@ def _follow(shell: Shell, script: TextIO) -> None:
             note_line(shell, line)
             status = shell.execute(line)
         except Leave as leave:
-            if leave.status:
-                raise LineFailed(f"{where}: exit {leave.status}", status=leave.status) from None
+            leave_with(leave, f"{where}: exit")
             return
         except TestbedError as error:
             if shell.network.died is not None:
@@ -97,6 +102,12 @@ def _follow(shell: Shell, script: TextIO) -> None:
                 status=status,
                 hint="a - in front of a line goes on whatever becomes of it",
             )
+
+
+def leave_with(leave: Leave, what: str) -> None:
+    """Leave with the status that was asked for; 0 is nothing to raise."""
+    if leave.status:
+        raise LeftWithStatus(f"{what} {leave.status}", status=leave.status) from None
 
 
 def note_line(shell: Shell, line: str) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from testbed.shell.line import Line
 
 _SIGNALLED = 128
+_NODES_SHOWN = 8
 
 
 class Leave(Exception):  # noqa: N818  # not an error: the line was ``exit``
@@ -91,6 +92,10 @@ class Shell:
         if first in self.network.nodes:
             return self.run(self.network.nodes[first], line, 1)
         valid = near_misses(first, [*commands.COMMANDS, *self.network.nodes])
+        if not valid.startswith("did"):
+            nodes = list(self.network.nodes)
+            more = f" and {len(nodes) - _NODES_SHOWN} more" if len(nodes) > _NODES_SHOWN else ""
+            valid = f"nodes: {', '.join(nodes[:_NODES_SHOWN])}{more}; help lists the commands"
         hint = f"a command in a node begins with its name: {self.first_node()} {line.text}"
         raise ConfigError(f"no command and no node {first!r}; {valid}", hint=hint if len(line.words) > 1 else "help")
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 from prompt_toolkit import PromptSession
-from prompt_toolkit.completion import ThreadedCompleter
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 
 from testbed.shell.completion import ShellCompleter
@@ -27,9 +26,9 @@ _HISTORY = "shell-history"
 def lines(shell: Shell) -> Iterator[str]:
     """Ask for one line after the other until Ctrl-D; Ctrl-C at the prompt takes back what was typed."""
     session: PromptSession[str] = PromptSession(
-        history=_history(), completer=ThreadedCompleter(ShellCompleter(shell)), complete_while_typing=False
+        history=_history(), completer=ShellCompleter(shell), complete_while_typing=False
     )
-    note(f"{len(shell.network.nodes)} nodes, time stands still while you think; help lists the commands, Ctrl-D leaves")
+    note("time stands still while you think; help lists the commands, Tab completes, Ctrl-D leaves")
     while True:
         try:
             line = session.prompt(f"{shell.network.now():.6f} s> ")
