@@ -4,7 +4,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import tempfile
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +18,9 @@ from .pages import commands
 if TYPE_CHECKING:
     from .pages import Block
 
-LIMIT_S = 300
+LIMIT_S = 180
+"""Wall time that a block may take, s: far more than it does, even on a busy machine."""
+TOO_LONG = -1000  # in the place of an exit code
 ADVICE = """\
 The manual's commands are run by this test, in a small checkout (tests/doc/workshop.py). If this one is right but cannot
 be run there, say so in a comment on the line right above the block:
@@ -46,6 +51,7 @@ class Session:
         repository: What ``REPOSITORY`` in a command stands for.
         template: Of clones.
         cache: Where testbed keeps what it builds.
+        limit_s: Wall time that a block may take, s.
     """
 
     folder: Path
@@ -53,6 +59,7 @@ class Session:
     repository: Path
     template: Path
     cache: Path
+    limit_s: float = LIMIT_S
 
     def play(self, block: Block) -> None:
         """Run a block.
@@ -98,22 +105,31 @@ class Session:
             "LANG": "C.UTF-8",
         }
         kept = {name: os.environ[name] for name in ("TERM", "CI") if name in os.environ}
-        return subprocess.run(
-            ["bash", "--noprofile", "--norc", "-c", _STATE + text.replace("REPOSITORY", str(self.repository))],
-            cwd=self.folder,
-            env=kept | own,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-            timeout=LIMIT_S,
-        )
+        argv = ["bash", "--noprofile", "--norc", "-c", _STATE + text.replace("REPOSITORY", str(self.repository))]
+        # To a file, and in a group of its own: what a command leaves running must neither hold a pipe nor stay.
+        with tempfile.TemporaryFile("w+", errors="replace") as output:
+            child = subprocess.Popen(
+                argv,
+                cwd=self.folder,
+                env=kept | own,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                code = child.wait(self.limit_s)
+            except subprocess.TimeoutExpired:
+                code = TOO_LONG
+            finally:
+                with suppress(ProcessLookupError):
+                    os.killpg(child.pid, signal.SIGKILL)
+                child.wait()
+            output.seek(0)
+            return subprocess.CompletedProcess(argv, code, output.read())
 
     def _expect(self, block: Block, done: subprocess.CompletedProcess[str], code: int, text: str) -> None:
         if done.returncode != code:
             said = "\n".join(done.stdout.splitlines()[-40:])
-            raise PageError(
-                f"{block.where}: wanted exit code {code}, found {done.returncode}\n$ {text}\n{said}\n\n{ADVICE}"
-            )
+            found = f"no end in {self.limit_s} s" if done.returncode == TOO_LONG else str(done.returncode)
+            raise PageError(f"{block.where}: wanted exit code {code}, found {found}\n$ {text}\n{said}\n\n{ADVICE}")

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import os
 import re
+import select
 import shutil
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -132,6 +134,17 @@ def test_folder_and_variables_last_from_command_to_command(tmp_path: Path) -> No
     session.play(only(f"{FENCE}sh\nmkdir inner && cd inner\nexport WORD='a b'\n{FENCE}"))
     session.play(only(f"{FENCE}console\n$ basename $PWD; echo $WORD\ninner\na b\n{FENCE}"))
     session.play(only(f"<!-- exits 3 -->\n{FENCE}sh\nexit 3\n{FENCE}"))
+
+
+def test_a_command_that_does_not_end_is_ended_with_all_it_started(tmp_path: Path) -> None:
+    session = Session(tmp_path, tmp_path, tmp_path, tmp_path, tmp_path, limit_s=0.5)
+    with pytest.raises(PageError, match=r"wanted exit code 0, found no end in 0.5 s"):
+        session.play(only(f"{FENCE}sh\nsleep 1000 & echo $! >child; sleep 1000\n{FENCE}"))
+    with suppress(ProcessLookupError):  # gone for good already
+        child = os.pidfd_open(int((tmp_path / "child").read_text()))
+        ended, _, _ = select.select([child], [], [], 30)
+        os.close(child)
+        assert ended
 
 
 @pytest.mark.parametrize(
