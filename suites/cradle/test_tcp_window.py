@@ -62,7 +62,10 @@ def test_repeated_segment_is_reported_as_a_duplicate(tcp: HandTcp) -> None:
     [_] = tcp.say("PA", b"once")
     [again] = tcp.say("PA", b"once", seq=START)
     assert (again[TCP].ack, option(again, "SAck")) == (START + 4, (START, START + 4))
-    assert server.recv(100) == b"once"
+    [_] = tcp.say("PA", b" more")
+    [old] = tcp.say("PA", b"once", seq=START)  # ends before the window now
+    assert (old[TCP].ack, option(old, "SAck")) == (START + 9, (START, START + 4))
+    assert server.recv(100) == b"once more"
     server.settimeout(1.0)
     with pytest.raises(TimeoutError):
         server.recv(100)

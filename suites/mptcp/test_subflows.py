@@ -83,6 +83,22 @@ def test_subflow_limit_of_zero_forbids_joins(hosts: Hosts) -> None:
     assert mptcp_wire.with_option(hosts.at_client(Path.TWO), Subtype.MP_JOIN) == []
 
 
+@pytest.mark.parametrize("most", [1, 2])
+def test_client_joins_no_more_than_the_limit(hosts: Hosts, most: int) -> None:
+    """Of two endpoints of its own the client joins from as many as its limit of subflows says, and no more."""
+    hosts.limits(subflows=most, accepted=0)
+    hosts.server.run(["ip", "mptcp", "limits", "set", "subflows", "2"])
+    address = ipaddress.ip_address(hosts.client_address(Path.TWO))
+    spare = str(address + 100)
+    hosts.client.run(["ip", "address", "add", f"{spare}/24", "dev", hosts.client.interface("r2").name])
+    for own in (str(address), spare):
+        hosts.endpoint(hosts.client, own, "subflow")
+    sent, _ = hosts.send("--bytes", "100000")
+    joins = [segment for path in Path for segment in mptcp_wire.with_option(hosts.at_client(path), Subtype.MP_JOIN)]
+    assert len({segment.source for segment in joins if segment.flags == SYN}) == most
+    assert sent.extra_subflows == most
+
+
 @both_versions
 def test_join_is_authenticated_by_the_keys_of_the_first_subflow(hosts: Hosts) -> None:
     """MP_JOIN has the token of the server's key, and both HMACs are those of the keys and nonces (section 3.2)."""

@@ -50,6 +50,7 @@ SYNC = {
     "semaphores-ping-pong": "io" * 100,
     "semaphore-times-out": f"gave up after {2 * SECOND} ns\ntaken after {3 * SECOND} ns",
     "named-semaphore": f"posted by another process after {SECOND} ns",
+    "futex-wakes-so-many": "one, three, the last",
 }
 
 
@@ -67,5 +68,5 @@ def test_lock(behave: Behave, behaviour: str, expected: str) -> None:
 
 @table(SYNC)
 def test_synchronisation(behave: Behave, behaviour: str, expected: str) -> None:
-    """Once, keys, conditions, barriers and semaphores."""
+    """Once, keys, conditions, barriers, semaphores, and a futex itself."""
     behave("thread-sync", behaviour, expected=expected)

@@ -154,6 +154,23 @@ def test_late_segment_is_not_sent_again(hosts: Hosts) -> None:
     assert retransmissions(client) == 0
 
 
+@pytest.mark.parametrize(("pause_s", "again"), [(RTT_S / 8, 0), (RTT_S * 3 / 8, 1)], ids=["within", "beyond"])
+def test_late_segment_has_a_quarter_of_the_round_trip(hosts: Hosts, pause_s: float, again: int) -> None:
+    """What arrives of segments sent later shows how late one is: more than min_rtt / 4, and it is sent again."""
+    client, server = connect(hosts)
+    link = hosts.network.link("h1-h2")
+    client.send(bytes(SIZE))
+    link.set(toward="h2", delay_ms=(DELAY_S + RTT_S / 2) * 1000)
+    client.send(bytes(SIZE))
+    link.set(toward="h2", delay_ms=DELAY_S * 1000)
+    client.send(bytes(SIZE))
+    hosts.network.sleep(pause_s)
+    client.send(bytes(SIZE))
+    server.recv_exactly(4 * SIZE)
+    hosts.network.sleep(1.0)
+    assert retransmissions(client) == again
+
+
 def test_segment_that_came_twice_is_reported(hosts: Hosts) -> None:
     """The ACK of a duplicate has a block below its acknowledgement: it was repeated in vain (RFC 2883)."""
     client, server = connect(hosts)

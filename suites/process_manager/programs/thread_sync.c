@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 // Usage: thread-sync BEHAVIOUR
-// What threads wait for each other with: once, keys, conditions, barriers, semaphores (pthreads(7), sem_overview(7)).
+// What threads wait for each other with: once, keys, conditions, barriers, semaphores (pthreads(7), sem_overview(7)),
+// and the futexes below them (futex(2)).
 #include "behaviour.h"
 #include "thread.h"
 
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <pthread.h>
 #include <semaphore.h>
 #include <stdatomic.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 static int64_t start;
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
@@ -273,6 +277,35 @@ static void named_semaphore(void)
 	CHECK(sem_open("/suite", 0) == SEM_FAILED && errno == ENOENT);
 }
 
+static uint32_t word;
+
+static long futex(int operation, uint32_t value)
+{
+	return syscall(SYS_futex, &word, operation | FUTEX_PRIVATE_FLAG, value, NULL, NULL, 0);
+}
+
+static void wait_for_word(void)
+{
+	EQUAL(futex(FUTEX_WAIT, 0), 0);
+}
+
+static void futex_wakes_so_many(void)
+{
+	pthread_t threads[5];
+
+	FAILS(futex(FUTEX_WAIT, 1), EAGAIN);
+	for (int i = 0; i < 5; i++)
+		threads[i] = make_thread(wait_for_word);
+	sleep_until(now() + SECOND);
+	EQUAL(futex(FUTEX_WAKE, 1), 1);
+	EQUAL(futex(FUTEX_WAKE, 3), 3);
+	EQUAL(futex(FUTEX_WAKE, 100), 1);
+	EQUAL(futex(FUTEX_WAKE, 1), 0);
+	for (int i = 0; i < 5; i++)
+		join(threads[i]);
+	printf("one, three, the last\n");
+}
+
 BEHAVIOURS(
 	{"once", once},
 	{"keys", keys},
@@ -283,4 +316,5 @@ BEHAVIOURS(
 	{"semaphores-ping-pong", semaphores_ping_pong},
 	{"semaphore-times-out", semaphore_times_out},
 	{"named-semaphore", named_semaphore},
+	{"futex-wakes-so-many", futex_wakes_so_many},
 )
