@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.backends.base import CAPABILITIES
 from testbed.errors import CapabilityError, ConfigError, near_misses
 from testbed.harness.identity import case_id, normal_suite_name
 from testbed.harness.settings import DEFAULT_LIBOS
 from testbed.libos.flavor import Flavor, flavor, flavors
 from testbed.libos.foreign import ABILITIES
+from testbed.libos.foreign_flavor import kernel_capabilities
 from testbed.libos.library import find_library
 
 if TYPE_CHECKING:
@@ -67,7 +69,10 @@ def select(items: list[pytest.Item], libos: str) -> list[pytest.Item]:
     if found is None:
         return out
     if found.foreign is not None:
+        needs = kernel_capabilities(found.foreign, CAPABILITIES)
         for item in items:
+            if needs:
+                item.add_marker(pytest.mark.requires(*needs))
             reason = skip_reason(found.foreign.skip, names_of(item))
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=f"{found.name}: {reason}"))
