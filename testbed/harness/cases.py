@@ -16,6 +16,7 @@ from _pytest.runner import runtestprotocol  # pytest-rerunfailures and pytest-xd
 from testbed.harness import determinism, packets
 from testbed.harness.execution import KEY, Execution
 from testbed.harness.failures import failure_of
+from testbed.harness.flavors import flavor_of
 from testbed.harness.identity import CaseId, case_id
 from testbed.harness.records import CaseRecord, ExecutionRecord
 from testbed.paths import program
@@ -120,6 +121,7 @@ class Case:
             left_out=sorted({part for record in records for part in record.left_out}),
             executions=summaries,
             difference=difference,
+            libos=flavor_of(self.item) or "",
             kernel=next((record.kernel for record in records if record.kernel), ""),
             artifacts={name: sha256 for record in records for name, sha256 in record.artifacts.items()},
             virtual_s=sum(summary.virtual_s for summary in summaries),

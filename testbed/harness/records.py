@@ -194,6 +194,7 @@ class CaseRecord:
         virtual_s, wall_s: Sums over the executions, s.
         folder: Of its Records below the run's folder; None where it has none.
         failure: What was raised; None where nothing was.
+        libos: The library with the queue API that it is for; empty for a case of the kernel's own.
     """
 
     nodeid: str
@@ -212,6 +213,7 @@ class CaseRecord:
     kernel: str = ""
     artifacts: dict[str, str] = field(default_factory=dict)
     failure: Failure | None = None
+    libos: str = ""
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Self:

@@ -83,6 +83,12 @@ def by_suite(run: RunRecord) -> list[Tally]:
     return [tally(name, cases) for name, cases in suites.items()]
 
 
+def by_libos(run: RunRecord) -> list[Tally]:
+    """Count each LibOS, in the order of their names; none where a run has only cases of the kernel's own."""
+    names = sorted({case.libos for case in run.cases if case.libos})
+    return [tally(name, [case for case in run.cases if case.libos == name]) for name in names]
+
+
 def _from_best_to_worst(seen: Counter[Verdict]) -> list[Verdict]:
     left, order = set(seen), []
     while left:

@@ -19,7 +19,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from testbed.harness.records import CaseRecord
-from testbed.reports.tally import by_suite
+from testbed.reports.tally import by_libos, by_suite
 from testbed.verdict import Verdict, is_bad
 
 if TYPE_CHECKING:
@@ -169,6 +169,8 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
         self.write_line("")
         for line, verdict in suite_lines(run, self._kinds()):
             self.write_line(line, red=is_bad(verdict), green=verdict is Verdict.PASSED)
+        for line in libos_lines(run):
+            self.write_line(line)
         self.write_line(f"records: {self._folder()}")
         session = self.config.pluginmanager.get_plugin(SESSION)
         if session is not None and session.page is not None:
@@ -271,6 +273,11 @@ def _suite_line(found: Tally, kind: str) -> str:
     same = f"{found.identical}x identical   " if found.identical else ""
     times = f"{found.virtual_s:.1f} virtual s in {found.wall_s:.1f} s"
     return f"{found.word}: {name} {count}  {same}{times}{_counts(found)}"
+
+
+def libos_lines(run: RunRecord) -> list[str]:
+    """Give one line for each LibOS, with its cases over all suites."""
+    return [f"LibOS {found.name}: {found.cases} cases, {found.in_words}" for found in by_libos(run)]
 
 
 def skip_lines(cases: Iterable[CaseRecord]) -> list[str]:
