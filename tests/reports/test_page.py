@@ -11,6 +11,8 @@ from urllib.parse import quote, unquote, urlsplit
 
 import pytest
 
+from benchmarks.pages import multiplied
+from testbed.reports.html import write
 from tests.reports.planted import HOSTILE, SHOWN
 
 if TYPE_CHECKING:
@@ -334,3 +336,49 @@ def test_address_names_the_case(browser: Browser, page: Path) -> None:
     browser.driver.get(address)
     browser.wait("return document.getElementById('case').dataset.opened === '1'")
     assert "test_fails" in browser.text("#case h2")
+
+
+@pytest.fixture(scope="session")
+def many(planted: Workshop) -> Path:
+    """Give the page of a run of 2,000 cases, made by multiplying the real one."""
+    return write(multiplied(planted.run_dir, planted.folder / "many", 2_000), every_packet=False)
+
+
+def test_two_thousand_cases_can_be_searched(browser: Browser, many: Path) -> None:
+    """How quickly the page opens is the figure ``report-open`` of ``testbed bench``."""
+    browser.open(many)
+    assert browser.one("#shown-count").text == "2,000 cases"
+    browser.wait("return performance.getEntriesByName('ready').length === 1")
+    browser.one("#search").send_keys("transfer 17")
+    names = browser.shown()
+    assert names
+    assert all("test_transfer" in name and "17" in name for name in names)
+    browser.press("ENTER", "ENTER")
+    browser.wait("return document.getElementById('case').dataset.opened !== undefined")
+    assert names[0] in browser.text("#case h2")
+    assert browser.errors() == []
+
+
+def test_page_of_a_run_says_how_to_get_the_packets(browser: Browser, many: Path) -> None:
+    browser.open(many, "test_it.test_transfer-2")
+    assert f"testbed report {many.parent}" in browser.text("#part-packets")
+    assert "They are not in this page" in browser.text("#part-packets")
+
+
+def test_names_of_strangers_do_nothing(browser: Browser, planted: Workshop, tmp_path: Path) -> None:
+    evil = f"suites/x.py::test[{HOSTILE}\u202e\x1b[31m\u2028\n]"
+    folder = multiplied(planted.run_dir, tmp_path / "evil", 8)
+    document = json.loads((folder / "run.json").read_text())
+    for case in document["cases"]:
+        case |= {"nodeid": evil, "suite": HOSTILE, "case": evil, "reason": evil, "difference": evil}
+    document |= {"problems": [evil], "command": [evil], "environment": {evil: evil}}
+    (folder / "run.json").write_text(json.dumps(document))
+    browser.open(write(folder))
+    for row in range(8):
+        browser.js("location.hash = document.getElementById('row-' + arguments[0]).getAttribute('href')", row)
+    browser.wait("return !document.getElementById('case').hidden")
+    assert HOSTILE in browser.text("#case h2")
+    assert "\\u202e\\x1b[31m\\u2028" in browser.text("#case h2")
+    assert browser.all("img") == []
+    assert "owned" not in str(browser.js("return document.title"))
+    assert browser.errors() == []

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Packets as a ladder: nodes as lifelines, an arrow for each packet, its slope the delay; quiet time is shortened.
-const LADDER = { narrow: 170, wide: 460, left: 104, edge: 60, least: 9, most: 46, row: 20, head: 28, letter: 5.6 };
+const LADDER = { narrow: 170, wide: 460, left: 104, edge: 60, least: 9, most: 46, row: 20, head: 28, letter: 5.6, crowd: 12 };
 
 function ladder(data, packets, open) {
   const nodes = data.nodes.filter((node) => packets.some((packet) => packet.from === node || packet.to === node));
@@ -17,9 +17,13 @@ function ladder(data, packets, open) {
   }
   for (const pause of pauses) drawn.append(svg("path", { class: "pause", d: `M${LADDER.left} ${pause.y}H${width}` }), svg("text", { class: pause.left ? "clock left-out" : "clock", x: 6, y: pause.y + 3 }, pause.left ? `… ${pause.left.toLocaleString("en")} packets …` : `+ ${duration(pause.ns / 1e9)}`));
   let lastClock = -99;
+  const crowd = new Map();
   for (const packet of packets) {
     const from = x.get(packet.from), to = x.has(packet.to) ? x.get(packet.to) : from + gap / 2;
-    const begin = y.get(packet.first), end = packet.received === null ? begin + 10 : y.get(packet.received);
+    const key = packet.first + " " + packet.from; // what a node sends at one instant is drawn one below the other
+    const below = LADDER.crowd * (crowd.get(key) || 0);
+    crowd.set(key, (crowd.get(key) || 0) + 1);
+    const begin = y.get(packet.first) + below, end = packet.received === null ? begin + 10 : Math.max(begin, y.get(packet.received));
     if (begin - lastClock >= 12) {
       drawn.append(svg("text", { class: "clock", x: 6, y: begin + 3 }, seconds(packet.first)));
       lastClock = begin;
@@ -35,6 +39,10 @@ function ladderTimes(packets) {
   const begins = new Set(packets.map((packet) => packet.first));
   const times = new Set(begins);
   for (const packet of packets) if (packet.received !== null) times.add(packet.received);
+  const crowds = new Map();
+  for (const packet of packets) crowds.set(packet.first + " " + packet.from, (crowds.get(packet.first + " " + packet.from) || 0) + 1);
+  const extra = new Map();
+  for (const packet of packets) extra.set(packet.first, Math.max(extra.get(packet.first) || 0, crowds.get(packet.first + " " + packet.from) - 1));
   const resumes = new Map(packets.slice(1).map((packet, index) => [packet.first, packet.number - packets[index].number - 1]).filter((entry) => entry[1] > 0 && packets.every((packet) => !packet.filtered)));
   const sorted = Array.from(times).sort((a, b) => a - b);
   const steps = sorted.slice(1).map((time, index) => time - sorted[index]).sort((a, b) => a - b);
@@ -57,6 +65,7 @@ function ladderTimes(packets) {
     }
     if (begins.has(time)) lastBegin = at;
     y.set(time, at);
+    at += LADDER.crowd * (extra.get(time) || 0);
   });
   return { y, pauses, height: at + 30 };
 }
