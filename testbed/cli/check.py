@@ -45,15 +45,19 @@ class Outcome:
 def steps() -> tuple[Step, ...]:
     """Give all checks, the quickest first."""
     python = (sys.executable, "-m")
-    cargo_folder = "testbed/agent"
+    cargo_folder, libos_folder = "testbed/agent", "testbed/libos"
+    clippy, all_crates = ("cargo", "clippy", "--quiet", "--all-targets"), ("--workspace", "--locked")
     return (
         Step("shellcheck", ("shellcheck", "testbed.sh", ".ci/run")),
         Step("ruff", (*python, "ruff", "check", ".")),
         Step("format", (*python, "ruff", "format", "--check", ".")),
         Step("mypy", (*python, "mypy")),
         Step("cargo-fmt", ("cargo", "fmt", "--check"), cargo_folder),
-        Step("clippy", ("cargo", "clippy", "--quiet", "--all-targets", "--", "-D", "warnings"), cargo_folder),
+        Step("clippy", (*clippy, "--", "-D", "warnings"), cargo_folder),
         Step("cargo-test", ("cargo", "test", "--quiet"), cargo_folder),
+        Step("libos-fmt", ("cargo", "fmt", "--all", "--check"), libos_folder),
+        Step("libos-clippy", (*clippy, *all_crates, "--", "-D", "warnings"), libos_folder),
+        Step("libos-test", ("cargo", "test", "--quiet", *all_crates), libos_folder),
         Step("doc", (*python, "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-c", "doc", ".", "build/doc")),
         # Before the tests, and seen: else the first test that boots a guest builds its kernel in silence.
         Step("build", (*python, "testbed", "build")),
