@@ -12,6 +12,7 @@ from testbed.errors import ConfigError, near_misses
 from testbed.libos.catloop import CATLOOP
 from testbed.libos.catmem import CATMEM
 from testbed.libos.catnap import CATNAP
+from testbed.libos.catnip import CATNIP
 from testbed.libos.catpowder import CATPOWDER
 from testbed.libos.foreign import foreign
 from testbed.libos.linux import build_linux
@@ -63,7 +64,7 @@ LINUX = Flavor(
 )
 
 # A LibOS of the Rust workspace is known as soon as its folder declares it and its name is here.
-CRATES: tuple[Crate, ...] = (CATNAP, CATPOWDER, CATMEM, CATLOOP)
+CRATES: tuple[Crate, ...] = (CATNAP, CATNIP, CATPOWDER, CATMEM, CATLOOP)
 
 
 def _of_crate(crate: Crate) -> Flavor:

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! Sending: frames are gathered and handed to the kernel by one sendmmsg(2).
 //!
-//! No `PACKET_TX_RING`: its frames are sent from the ring's own pages, and over a veth the kernel says that a slot is free
-//! (`skb_orphan` in `____dev_forward_skb`) while the receiver still reads it.
+//! No `PACKET_TX_RING`: over a veth the kernel copies its frames all the same (since Linux 4.20, `skb_orphan_frags`; before, a slot was
+//! free while its frame was still being read), so it would save nothing.
 
 use std::io;
 use std::mem;

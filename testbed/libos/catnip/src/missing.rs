@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: MIT
+//! What stands for a port where the flavor was built without DPDK: it cannot be opened.
+
+use std::time::Duration;
+
+use inetstack::{FrameDevice, FrameReceiver, FrameSender, Mac, OpenDevice};
+use queue::{Config, Errno};
+
+/// No port.
+pub enum Dpdk {}
+
+impl OpenDevice for Dpdk {
+    fn open(_config: &Config) -> Result<Self, Errno> {
+        log::error!("built without DPDK: the package libdpdk-dev was not installed");
+        Err(Errno::ENODEV)
+    }
+}
+
+impl FrameDevice for Dpdk {
+    type Receiver = Self;
+    type Sender = Self;
+
+    fn mac(&self) -> Mac {
+        match *self {}
+    }
+
+    fn mtu(&self) -> usize {
+        match *self {}
+    }
+
+    fn split(&mut self) -> (&mut Self, &mut Self) {
+        match *self {}
+    }
+
+    fn wait(&mut self, _limit: Option<Duration>) {
+        match *self {}
+    }
+}
+
+impl FrameReceiver for Dpdk {
+    fn receive(&mut self) -> Option<&[u8]> {
+        match *self {}
+    }
+}
+
+impl FrameSender for Dpdk {
+    fn ready(&mut self) -> bool {
+        match *self {}
+    }
+
+    fn send(&mut self, _length: usize, _fill: impl FnOnce(&mut [u8]) -> bool) {
+        match *self {}
+    }
+
+    fn flush(&mut self) {
+        match *self {}
+    }
+}

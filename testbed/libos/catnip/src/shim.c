@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What Rust cannot call of DPDK: its fast path is inline functions. One port, one queue each way, one thread.
+ *
+ * Functions return 0, a count, or a negative errno.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include <rte_eal.h>
+#include <rte_errno.h>
+#include <rte_ethdev.h>
+#include <rte_mbuf.h>
+
+/* Frames: twice the rings, and what the stack has in its hands. A power of two less one, as mempools like it. */
+#define FRAMES 8191
+/* Per thread, unlocked. */
+#define CACHED_FRAMES 256
+#define RING_FRAMES 1024
+
+struct shim_port {
+    uint16_t id;
+    /* The longest IP packet, bytes. */
+    uint16_t mtu;
+    uint8_t mac[6];
+    /* 1: the port is a raw socket on a kernel's interface. */
+    uint8_t is_af_packet;
+};
+
+static struct rte_mempool *pool;
+
+int shim_start(int argc, char **argv)
+{
+    if (rte_eal_init(argc, argv) < 0)
+        return -(rte_errno > 0 ? rte_errno : EIO);
+    return 0;
+}
+
+/* The length of the frames' room: for the port's MTU, where that is more than usual. */
+static uint16_t room(uint16_t mtu)
+{
+    uint32_t frame = (uint32_t)mtu + RTE_ETHER_HDR_LEN + RTE_PKTMBUF_HEADROOM;
+
+    return frame > RTE_MBUF_DEFAULT_BUF_SIZE ? (uint16_t)RTE_MIN(frame, UINT16_MAX) : RTE_MBUF_DEFAULT_BUF_SIZE;
+}
+
+static int set_up(uint16_t id, const struct rte_eth_dev_info *info)
+{
+    struct rte_eth_conf conf;
+    uint16_t receive = RING_FRAMES, send = RING_FRAMES;
+    int socket = rte_eth_dev_socket_id(id);
+    int error;
+
+    memset(&conf, 0, sizeof(conf));
+    error = rte_eth_dev_configure(id, 1, 1, &conf);
+    if (error < 0)
+        return error;
+    error = rte_eth_dev_adjust_nb_rx_tx_desc(id, &receive, &send);
+    if (error < 0)
+        return error;
+    error = rte_eth_rx_queue_setup(id, 0, receive, (unsigned int)socket, &info->default_rxconf, pool);
+    if (error < 0)
+        return error;
+    error = rte_eth_tx_queue_setup(id, 0, send, (unsigned int)socket, &info->default_txconf);
+    if (error < 0)
+        return error;
+    return rte_eth_dev_start(id);
+}
+
+/* Takes the first port into use; with all, also frames for other addresses. */
+int shim_open(struct shim_port *port, int all)
+{
+    struct rte_eth_dev_info info;
+    struct rte_ether_addr mac;
+    uint16_t id = (uint16_t)rte_eth_find_next(0);
+    int error;
+
+    if (id >= RTE_MAX_ETHPORTS)
+        return -ENODEV;
+    error = rte_eth_dev_info_get(id, &info);
+    if (error < 0)
+        return error;
+    error = rte_eth_macaddr_get(id, &mac);
+    if (error < 0)
+        return error;
+    error = rte_eth_dev_get_mtu(id, &port->mtu);
+    if (error < 0)
+        return error;
+    if (pool == NULL) {
+        pool = rte_pktmbuf_pool_create("frames", FRAMES, CACHED_FRAMES, 0, room(port->mtu), SOCKET_ID_ANY);
+        if (pool == NULL)
+            return -rte_errno;
+    }
+    error = set_up(id, &info);
+    if (error < 0)
+        return error;
+    /* A driver that cannot, such as a virtual one, gives all frames anyway. */
+    if (all)
+        (void)rte_eth_promiscuous_enable(id);
+    port->id = id;
+    memcpy(port->mac, mac.addr_bytes, sizeof(port->mac));
+    port->is_af_packet = strcmp(info.driver_name, "net_af_packet") == 0;
+    return 0;
+}
+
+void shim_close(uint16_t id)
+{
+    (void)rte_eth_dev_stop(id);
+}
+
+uint16_t shim_receive(uint16_t id, struct rte_mbuf **frames, uint16_t most)
+{
+    return rte_eth_rx_burst(id, 0, frames, most);
+}
+
+uint16_t shim_send(uint16_t id, struct rte_mbuf **frames, uint16_t count)
+{
+    return rte_eth_tx_burst(id, 0, frames, count);
+}
+
+/* The bytes of a received frame; NULL when they do not lie together. */
+const uint8_t *shim_bytes(const struct rte_mbuf *frame, uint32_t *length)
+{
+    *length = frame->pkt_len;
+    return frame->nb_segs == 1 ? rte_pktmbuf_mtod(frame, const uint8_t *) : NULL;
+}
+
+/* A frame to be filled, or NULL when none is free. */
+struct rte_mbuf *shim_take(void)
+{
+    return rte_pktmbuf_alloc(pool);
+}
+
+/* Room for so many bytes in a frame that is to be sent; NULL when it has not so much. */
+uint8_t *shim_room(struct rte_mbuf *frame, uint16_t length)
+{
+    rte_pktmbuf_reset(frame);
+    return (uint8_t *)rte_pktmbuf_append(frame, length);
+}
+
+void shim_give(struct rte_mbuf *frame)
+{
+    rte_pktmbuf_free(frame);
+}
