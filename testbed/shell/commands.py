@@ -80,14 +80,12 @@ def _time(shell: Shell, line: Line) -> int:
 
 def _sleep(shell: Shell, line: Line) -> int:
     (word,) = _arguments(line, least=1, most=1)
-    shell.network.sleep(links.seconds(word))
-    return 0
+    return shell.sleep_until(shell.network.now() + links.seconds(word))
 
 
 def _until(shell: Shell, line: Line) -> int:
     (word,) = _arguments(line, least=1, most=1)
-    shell.network.sleep_until(links.seconds(word))
-    return 0
+    return shell.sleep_until(links.seconds(word))
 
 
 def _nodes(shell: Shell, line: Line) -> int:
@@ -135,7 +133,7 @@ def _kill(shell: Shell, line: Line) -> int:
 def _wait(shell: Shell, line: Line) -> int:
     arguments = _arguments(line, least=0, most=1)
     wanted = [shell.jobs.find(arguments[0])] if arguments else shell.jobs.all
-    return max([shell.wait(job.process) for job in wanted], default=0)
+    return max([shell.wait_job(job) for job in wanted], default=0)
 
 
 def _send(shell: Shell, line: Line) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import signal
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from testbed.backends.process import Completed, ProcessTimeout, end_text
@@ -107,7 +107,7 @@ class Interrupts:
 
 @contextmanager
 def interrupts() -> Iterator[Interrupts]:
-    """Count Ctrl-C while a command is in the foreground."""
+    """Count Ctrl-C while a line is carried out."""
     counted = Interrupts()
     before = signal.signal(signal.SIGINT, counted.take)
     try:
@@ -116,40 +116,80 @@ def interrupts() -> Iterator[Interrupts]:
         signal.signal(signal.SIGINT, before)
 
 
-def await_end(network: Network, process: Process, *, limit_s: float, steps_adapt: bool) -> Completed:
-    """Wait for a process in growing steps of the network's time, so that its output shows as it comes.
-
-    Ctrl-C ends the process: SIGINT first, then SIGTERM, then SIGKILL.
+class Steps:
+    """Growing steps of the network's time, so that what happens shows as it comes and Ctrl-C is noticed.
 
     Args:
-        network: Where it runs.
+        network: Whose time it is.
+        adapt: Whether steps shrink where they take long by the wall clock. That changes when the agent is asked, and so
+            the bits: not for scripts.
+    """
+
+    def __init__(self, network: Network, *, adapt: bool) -> None:
+        self._network = network
+        self._adapt = adapt
+        self._begin = network.now()
+        self._shrink = 1.0
+        self._asked = time.monotonic()
+
+    def passed(self) -> float:
+        """Give the seconds that have passed since the first step."""
+        return self._network.now() - self._begin
+
+    def next(self) -> float:
+        """Give the length of the next step, s."""
+        if not self._network.virtual_time:
+            return _REAL_STEP_S
+        now = time.monotonic()
+        if self._adapt and now - self._asked > _SLOW_S:
+            self._shrink *= 0.5
+        self._asked = now
+        return max(_FIRST_STEP_S, self.passed() / 10) * self._shrink
+
+
+def await_end(process: Process, steps: Steps, counted: Interrupts, *, limit_s: float) -> Completed:
+    """Wait for a process in the foreground; Ctrl-C ends it: SIGINT first, then SIGTERM, then SIGKILL.
+
+    Args:
         process: What to wait for.
+        steps: Of the network's time.
+        counted: Ctrl-C.
         limit_s: Seconds of the network's time after which it is killed.
-        steps_adapt: Whether steps shrink where they take long by the wall clock. That changes when the agent is asked,
-            and so the bits: not for scripts.
 
     Raises:
         DeadlineError: It still ran at the limit, and was killed.
     """
-    begin, shrink = network.now(), 1.0
-    with interrupts() as counted:
-        handled = 0
-        while True:
-            passed = network.now() - begin
-            step = max(_FIRST_STEP_S, passed / 10) * shrink if network.virtual_time else _REAL_STEP_S
-            asked = time.monotonic()
-            try:
-                return process.wait(timeout=min(step, max(limit_s - passed, 0.0)))
-            except ProcessTimeout:
-                if network.now() - begin >= limit_s:
-                    process.kill(signal.SIGKILL)
-                    process.wait()
-                    raise DeadlineError(
-                        f"it still ran after {limit_s:g} s of the network's time and was killed",
-                        hint="& at the end of a line runs it in the background; --timeout SECONDS lets it run longer",
-                    ) from None
-            if steps_adapt:
-                shrink *= 0.5 if time.monotonic() - asked > _SLOW_S else 1.0
-            if counted.count > handled:
-                process.kill(_ESCALATION[min(handled, len(_ESCALATION) - 1)])
-                handled += 1
+    handled = 0
+    while True:
+        left = limit_s - steps.passed()
+        try:
+            return process.wait(timeout=min(steps.next(), max(left, 0.0)))
+        except ProcessTimeout:
+            if steps.passed() >= limit_s:
+                process.kill(signal.SIGKILL)
+                process.wait()
+                raise DeadlineError(
+                    f"it still ran after {limit_s:g} s of the network's time and was killed",
+                    hint="& at the end of a line runs it in the background; --timeout SECONDS lets it run longer",
+                ) from None
+        if counted.count > handled:
+            process.kill(_ESCALATION[min(handled, len(_ESCALATION) - 1)])
+            handled += 1
+
+
+def await_job(job: Job, steps: Steps, counted: Interrupts, *, limit_s: float) -> Completed | None:
+    """Wait for a command in the background; Ctrl-C ends the waiting only.
+
+    Returns:
+        What is left of it; None after Ctrl-C.
+
+    Raises:
+        DeadlineError: It still ran at the limit, and goes on.
+    """
+    while not counted.count:
+        left = limit_s - steps.passed()
+        if left <= 0:
+            raise DeadlineError(f"job %{job.number} still runs after {limit_s:g} s of the network's time: {job.text}")
+        with suppress(ProcessTimeout):
+            return job.process.wait(timeout=min(steps.next(), left))
+    return None

@@ -6,14 +6,15 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from testbed.errors import CapabilityError, ConfigError, TestbedError, near_misses
+from testbed.errors import CapabilityError, ConfigError, ExitCode, TestbedError, near_misses
 from testbed.shell import commands, names
-from testbed.shell.jobs import Jobs, await_end
+from testbed.shell.jobs import Interrupts, Jobs, Steps, await_end, await_job, interrupts
 from testbed.shell.line import parse
 from testbed.shell.output import note, write
 
 if TYPE_CHECKING:
-    from testbed.backends.network import Network, Node, Process
+    from testbed.backends.network import Completed, Network, Node, Process
+    from testbed.shell.jobs import Job
     from testbed.shell.line import Line
 
 _SIGNALLED = 128
@@ -46,6 +47,7 @@ class Shell:
         self.limit_s = limit_s
         self.terminal = terminal
         self.jobs = Jobs()
+        self._interrupts = Interrupts()
         self.done: list[str] = []  # the lines so far that did what they should, for `save`
 
     def execute(self, text: str) -> int:
@@ -65,7 +67,8 @@ class Shell:
         if not line.words:
             return 0
         try:
-            status = self._dispatch(line)
+            with interrupts() as self._interrupts:
+                status = self._dispatch(line)
         except TestbedError:
             if self.network.died is None:
                 self.jobs.tell_ends()
@@ -74,6 +77,8 @@ class Shell:
             what = os.strerror(error.errno) if error.errno else str(error)
             raise TestbedError(f"{line.text}: {what}") from error
         self.jobs.tell_ends()
+        if self._interrupts.count and not self.terminal:
+            raise KeyboardInterrupt  # a script is ended as a whole
         if status and line.may_fail:
             note(f"(exit status {status} ignored)")
             return 0
@@ -133,10 +138,35 @@ class Shell:
 
     def wait(self, process: Process) -> int:
         """Wait for a process in the foreground; its exit status, as a shell gives it."""
-        code = await_end(self.network, process, limit_s=self.limit_s, steps_adapt=self.terminal).returncode
-        return code if code >= 0 else _SIGNALLED - code
+        return _status(await_end(process, self._steps(), self._interrupts, limit_s=self.limit_s))
+
+    def wait_job(self, job: Job) -> int:
+        """Wait for a command in the background; its exit status, or 130 after Ctrl-C."""
+        completed = await_job(job, self._steps(), self._interrupts, limit_s=self.limit_s)
+        return int(ExitCode.INTERRUPTED) if completed is None else _status(completed)
+
+    def sleep_until(self, time: float) -> int:
+        """Let time pass until the network's clock shows this, or until Ctrl-C: then the exit status is 130."""
+        if not self.terminal and self.network.virtual_time:
+            self.network.sleep_until(time)
+            return 0
+        steps = self._steps()
+        while (now := self.network.now()) < time:
+            if self._interrupts.count:
+                return int(ExitCode.INTERRUPTED)
+            self.network.sleep_until(min(now + steps.next(), time))
+        return 0
+
+    def _steps(self) -> Steps:
+        return Steps(self.network, adapt=self.terminal)
 
     def first_node(self) -> str:
         """Name a node for examples: the first host."""
         kinds = [node.name for node in self.network.nodes.values() if node.kind == "host"]
         return kinds[0] if kinds else next(iter(self.network.nodes))
+
+
+def _status(completed: Completed) -> int:
+    """Give an exit status as shells do: 128 + N where signal N ended a process."""
+    code = completed.returncode
+    return code if code >= 0 else _SIGNALLED - code

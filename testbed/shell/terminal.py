@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,10 +18,19 @@ from testbed.shell.output import note
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import FrameType
 
     from testbed.shell.shell import Shell
 
 _HISTORY = "shell-history"
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: not a key that somebody pressed at the prompt."""
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise Terminated
 
 
 def lines(shell: Shell) -> Iterator[str]:
@@ -28,11 +38,14 @@ def lines(shell: Shell) -> Iterator[str]:
     session: PromptSession[str] = PromptSession(
         history=_history(), completer=ShellCompleter(shell), complete_while_typing=False
     )
+    signal.signal(signal.SIGTERM, _terminate)
     note("time stands still while you think; help lists the commands, Tab completes, Ctrl-D leaves")
     while True:
         try:
             line = session.prompt(f"{shell.network.now():.6f} s> ")
             yield with_here_document(line, _further(session))
+        except Terminated:
+            raise
         except KeyboardInterrupt:
             continue
         except EOFError:

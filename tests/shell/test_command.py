@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 LINES = """\
 # loss, and what it does
-link h1-h2 set loss=0.05 delay=10ms
--h1 ping -c40 -i0.2 h2
+link h1-h2 set loss=0.05 delay=10ms rate=5mbit
+-h1 ping -c20 -i0.2 h2
 h1 iperf3 -s -1 &
 h2 iperf3 -c h1 -n 200K
 wait

@@ -13,7 +13,9 @@ from scapy.utils import PcapNgReader
 from testbed.backends.registry import backend
 from testbed.errors import CapabilityError, GuestCrashed
 from testbed.scenarios.registry import scenario
+from testbed.shell.completion import ShellCompleter
 from testbed.shell.interact import LineFailed
+from testbed.shell.shell import Shell
 from tests.rings import lacks
 
 if TYPE_CHECKING:
@@ -210,3 +212,31 @@ def test_a_guest_that_dies_is_told_with_its_log(up: Up, typed: Typed) -> None:
     with pytest.raises(GuestCrashed, match=r"(?s)the guest died.*Kernel panic"):
         typed(network, f"-{PANIC}", "h1 echo never")
     assert network.died is not None
+
+
+def test_waiting_for_a_job_that_goes_on_is_an_error_and_leaves_it(up: Up, typed: Typed) -> None:
+    network = up("single")
+    with pytest.raises(LineFailed, match=r"script:2: job %1 still runs after 50 s of the network's time: h1 sleep 100"):
+        typed(network, "h1 sleep 100 &", "wait", limit_s=50)
+    assert typed(network, "sleep 49", "h1 pgrep -c sleep", "-h1 true")[0] == "1\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "wanted"),
+    [
+        ([], {"topology", "link", "h1", "s1"}),
+        (["h1"], {"ping", "ip"}),
+        (["run", "h1"], {"ping"}),
+        (["h1", "ping"], {"h2"}),
+        (["link"], {"h1-s1"}),
+        (["link", "h1-s1"], {"up", "down", "set"}),
+        (["link", "h1-s1", "set"], {"loss=", "delay_ms=", "toward=s1"}),
+        (["capture"], {"h1-s1", "h1-s1.s1"}),
+        (["kill", "%1"], {"INT", "KILL"}),
+        (["help"], {"sleep"}),
+    ],
+)
+def test_what_may_come_next(up: Up, words: list[str], wanted: set[str]) -> None:
+    shell = Shell(up("lan", n=2), limit_s=1, terminal=True)
+    assert wanted <= set(ShellCompleter(shell).candidates(words))
+    assert "%1" not in set(ShellCompleter(shell).candidates(["wait"]))

@@ -168,3 +168,23 @@ def test_a_guest_that_dies_ends_the_session(person: Callable[..., Person]) -> No
     shell.sees("error: the guest died")
     shell.sees("Kernel panic")
     assert shell.ended() == 6
+
+
+def test_ctrl_c_ends_a_sleep_and_a_wait_but_no_job(person: Callable[..., Person]) -> None:
+    shell = person("shell", "pair", "--backend", "netns")  # where a sleep takes its time
+    if "error" in shell.sees(f"error|{PROMPT}"):
+        pytest.skip("no backend netns here")
+    shell.types("h1 sh -c 'while :; do echo tick; sleep 0.05; done' &\r")
+    shell.sees("pid")
+    shell.sees(PROMPT)
+    for line in ("sleep 500", "wait"):
+        shell.types(f"{line}\r")
+        for _ in range(30):  # it is under way
+            shell.sees(r"\[1\] tick\n")
+        shell.types("\x03")
+        shell.sees(PROMPT)
+    shell.types("jobs\r")
+    shell.sees(r"\[1\]  running  h1 sh")
+    shell.sees(PROMPT)
+    shell.types("\x04")
+    assert shell.ended() == 0
