@@ -58,7 +58,7 @@ def test_problems_beside_the_cases_are_on_the_whole_s_badge() -> None:
 
 
 @pytest.mark.parametrize(
-    ("libos", "flavor"),
+    ("libos", "name"),
     [
         ("linux", "linux"),
         ("/cache/artifacts/linux-6.12.117-0123456789ab", "linux"),
@@ -68,8 +68,8 @@ def test_problems_beside_the_cases_are_on_the_whole_s_badge() -> None:
         ("/", "libos"),
     ],
 )
-def test_the_flavor_s_name_is_a_file_s(libos: str, flavor: str) -> None:
-    assert badges.flavor_of(run(libos=libos)) == flavor
+def test_the_flavor_s_name_is_a_file_s(libos: str, name: str) -> None:
+    assert badges.flavor_of(run(libos=libos)) == name
 
 
 def test_the_drawing_is_svg_and_stands_alone() -> None:
