@@ -110,7 +110,8 @@ def _drive(network: "Network", node: str, command: list[str], data: bytes, timeo
     try:
         process = network[node].spawn(command, input=data)
     except (FileNotFoundError, PermissionError) as error:
-        raise ConfigError(f"{node} cannot run {command[0]!r}: {os.strerror(error.errno or 0)}") from error
+        what = f"{node} cannot run {command[0]!r}: {os.strerror(error.errno or 0)}"
+        raise ConfigError(what, hint="nodes have the programs of this machine; testbed exec -- which NAME") from error
     begin = network.now()
     while True:
         passed = network.now() - begin

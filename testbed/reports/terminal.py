@@ -105,6 +105,7 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
         if run is not None:
             self.write_line(f"seed {run.seed}, backend {run.backend}, libos {run.libos}, records in {self._folder()}")
 
+    @pytest.hookimpl(trylast=True)  # when the session knows the cases
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Start the bar."""
         if self.config.getoption("collectonly"):
@@ -112,7 +113,7 @@ class SuiteReporter(TerminalReporter):  # type: ignore[misc]  # final, but pytes
             return
         self._start_bar(len(session.items))
 
-    @pytest.hookimpl(optionalhook=True)
+    @pytest.hookimpl(optionalhook=True, trylast=True)
     def pytest_xdist_node_collection_finished(self, node: object, ids: Sequence[str]) -> None:  # noqa: ARG002 (xdist's)
         """Start the bar (with xdist)."""
         self._start_bar(len(ids))

@@ -89,7 +89,10 @@ def test_captures_are_kept_per_link_end(in_netns: Exec, tmp_path: Path) -> None:
 def test_a_program_that_is_not_there_is_an_error_of_the_user(in_netns: Exec, tmp_path: Path) -> None:
     done = in_netns("no-such-program")
     assert done.returncode == 4
-    assert done.stderr == "error: h1 cannot run 'no-such-program': No such file or directory\n"
+    assert done.stderr.splitlines() == [
+        "error: h1 cannot run 'no-such-program': No such file or directory",
+        "hint: nodes have the programs of this machine; testbed exec -- which NAME",
+    ]
     assert record(tmp_path / "runs")[1]["verdict"] == "error"
 
 

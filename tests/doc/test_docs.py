@@ -83,6 +83,9 @@ def stranger(words: str) -> str:
         command = command.commands[rest.pop(0)]
     known = {name for param in command.params for name in (*param.opts, *param.secondary_opts)} | {"--help", "-h"}
     known |= {"--install-completion"} if hasattr(command, "commands") else set()
+    settings = command.context_settings
+    if settings.get("ignore_unknown_options") or not settings.get("allow_interspersed_args", True):
+        return ""  # what comes after its own options is for others
     own = itertools.takewhile(lambda word: word != "--", rest)
     return ", ".join(f"no option {word}" for word in own if word.startswith("-") and word.split("=")[0] not in known)
 
