@@ -36,10 +36,12 @@ class Wanted:
     Args:
         packets: Whether captures are read: decoded packets and curves.
         bounds: How much.
+        records: Whether records are read at all; else there is only what ``run.json`` says.
     """
 
     packets: bool
     bounds: Bounds
+    records: bool = True
 
 
 def bounds_of(case: CaseRecord) -> Bounds:
@@ -70,7 +72,7 @@ def detail(run_folder: Path, case: CaseRecord, wanted: Wanted) -> dict[str, Any]
         "executions": [_execution(entry) for entry in case.executions],
         "folder": case.folder,
     }
-    shown = _shown(case)
+    shown = _shown(case) if wanted.records else None
     if shown is None or shown.folder is None:
         return data
     folder = run_folder / shown.folder
@@ -127,7 +129,10 @@ def _recorded(folder: Path, entry: ExecutionRecord, wanted: Wanted) -> dict[str,
     for name in ("kernel", "console"):
         data[f"{name}_log"] = excerpt(folder / f"{name}.log", bounds.stream_first_bytes, bounds.stream_last_bytes)
     if wanted.packets:
-        data |= _packets(folder, record, topology, bounds)
+        try:
+            data |= _packets(folder, record, topology, bounds)
+        except ConfigError as error:  # a capture that is none; the rest of the record stands
+            data["problem"] = str(error)
     return data
 
 

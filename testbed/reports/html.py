@@ -8,6 +8,7 @@ import functools
 import hashlib
 import json
 import os
+import struct
 import zlib
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
@@ -41,6 +42,8 @@ _TEMPLATES = Path(__file__).parent / "templates"
 _WORKER_CASES = 24
 """Cases below which further processes would cost more than they bring."""
 _LEVEL = 6
+# What a file with anything in it can raise in those who read it.
+_DAMAGED = (OSError, ValueError, TypeError, LookupError, AttributeError, ArithmeticError, struct.error)
 
 
 @dataclass(frozen=True)
@@ -85,7 +88,8 @@ def write(
         packed.append(entry)
         if progress is not None:
             progress(done, len(jobs))
-    write_atomically(file, _render(run, run_folder, file, packed, chosen))
+    text = _render(run, run_folder, file, packed, chosen)
+    write_atomically(file, text.encode("utf-8", "backslashreplace").decode())  # a name may hold half a character
     return file
 
 
@@ -114,7 +118,12 @@ def _pack_job(job: tuple[Path, CaseRecord, Wanted]) -> _Packed:
 
 
 def _pack(run_folder: Path, case: CaseRecord, wanted: Wanted) -> _Packed:
-    data = detail(run_folder, case, wanted)
+    """Collect a case; one whose record somebody has damaged must not cost the page of all others."""
+    data = detail(run_folder, case, Wanted(packets=False, bounds=wanted.bounds, records=False))
+    try:
+        data = detail(run_folder, case, wanted)
+    except _DAMAGED as error:
+        data["problem"] = f"its record cannot be read: {type(error).__name__}: {error}"
     topology = data.pop("topology", None)
     text = None if topology is None else json.dumps(topology, sort_keys=True)
     if text is not None:
@@ -238,7 +247,7 @@ def _row(index: int, case: CaseRecord) -> dict[str, Any]:
     file, _, test = case.nodeid.partition("::")
     return {
         "index": index,
-        "id": f"{case.suite}/{case.case}",
+        "link": quote(f"{case.suite}/{case.case}", errors="backslashreplace"),
         "verdict": case.verdict,
         "suite": case.suite,
         "file": file.rpartition("/")[2],

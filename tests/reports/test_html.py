@@ -143,6 +143,27 @@ def test_files_of_a_record_that_are_gone_cost_only_themselves(inner: Inner) -> N
     assert bad["failure"] is not None
 
 
+@pytest.mark.parametrize(
+    ("name", "data", "problem"),
+    [
+        ("captures/h1-h2.h1.pcapng", b"no capture at all", "is no pcapng file"),
+        ("commands.jsonl", b"\xff\xfe\n", "UnicodeDecodeError"),
+        ("commands.jsonl", b"[1, 2]\n", "TypeError"),
+        ("record.json", b"{}", "has schema None"),
+        ("record.json", b'{"schema": 1}', "cannot"),
+        ("topology.json", b'{"nodes": 5}', "cannot"),
+    ],
+)
+def test_damaged_record_costs_only_itself(inner: Inner, name: str, data: bytes, problem: str) -> None:
+    inner.suite(SUITE)
+    inner.run("--no-report")
+    (inner.run_dir / "cases/mini-suite/test_it.test_ok/1" / name).write_bytes(data)
+    good, bad = details(write(inner.run_dir))
+    assert problem in good["problem"]
+    assert "problem" not in bad
+    assert len(bad["packets"]) == 1
+
+
 def test_run_that_was_killed_has_a_page(inner: Inner) -> None:
     inner.suite(SUITE)
     inner.run("--no-report")
@@ -159,7 +180,7 @@ def test_names_of_strangers_are_text(inner: Inner) -> None:
     inner.run("--no-report")
     document = inner.document()
     evil = "suites/x.py::test[</script><script>alert(1)</script>\u202e\x1b[31m\u2028]"
-    document["cases"][0] |= {"nodeid": evil, "suite": '"><img src=x>', "reason": "<b>\x00\ud800</b>"}
+    document["cases"][0] |= {"nodeid": evil, "suite": '"><img src=x>', "reason": "<b>\x00\ud800</b>", "case": "\ud800"}
     (inner.run_dir / "run.json").write_text(json.dumps(document))
     text = write(inner.run_dir).read_text()
     assert "<script>alert" not in text

@@ -19,7 +19,10 @@ async function openCase(row) {
   CASE.hidden = false;
   document.body.classList.add("opened");
   document.getElementById("right").scrollTop = 0;
-  if (getComputedStyle(document.getElementById("left")).display === "none") scrollTo(0, 0);
+  if (getComputedStyle(document.getElementById("left")).display === "none") { // a small screen: the case is a page of its own
+    scrollTo(0, 0);
+    CASE.focus();
+  }
   row.scrollIntoView({ block: "nearest" });
   CASE.dataset.opened = row.dataset.index;
 }
@@ -77,7 +80,7 @@ function caseSections(row, data, topology) {
     if (data.commands.length) add("commands", `Commands (${data.commands_total})`, ...commandTable(data));
     if (words.length && !urgent) add("kernel", "Kernel and console", ...words);
   }
-  if (!data.record) add("nothing", "Record", el("p", { class: "muted" }, "There is no record: no network of this case came up."));
-  else add("determinism", "Determinism", ...determinism(data));
+  if (data.record) add("determinism", "Determinism", ...determinism(data));
+  else if (!data.problem) add("nothing", "Record", el("p", { class: "muted" }, "There is no record: no network of this case came up."));
   return sections;
 }
