@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from testbed.harness.records import RunRecord
-    from testbed.reports.diff import CaseDiff
+    from testbed.reports.diff import CaseDiff, How
 
+_PARTS = ("commands", "kernel", "process:", "capture:")
 _WORDS = ("same", "differs", "verdict", "appeared", "vanished", "unreadable")
 
 
@@ -34,15 +35,30 @@ def diff(
     no_times: Annotated[
         bool, typer.Option("--no-times", help="Do not count what differs in time alone, as between two kernels.")
     ] = False,
+    since_s: Annotated[
+        float | None,
+        typer.Option("--since", help="Leave out frames before this time, s; 0 is the end of bring-up.", metavar="T"),
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Only this part: commands, kernel, process:PROGRAM, capture:LINK; repeatable.", metavar="PART"
+        ),
+    ] = None,
     brief: Annotated[bool, typer.Option("--brief", "-q", help="One line for each case.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="All of it, as JSON.")] = False,
 ) -> None:
     """Compare two runs. Exit status: 0 the same, 1 different, 4 a run or record cannot be read."""
     from testbed.harness.lookup import open_run
-    from testbed.reports.diff import environments
+    from testbed.reports.diff import How, environments
 
+    for name in only or ():
+        if name not in _PARTS[:2] and not name.startswith(_PARTS[2:]):
+            raise ConfigError(f"--only {name!r} names no part of a record", hint=f"{', '.join(_PARTS)}...")
     left, right = open_run(run_a), open_run(run_b)
-    found = _one(left, right, case, times=not no_times) if case else _all(left, right, times=not no_times)
+    since_ns = None if since_s is None else round(since_s * 10**9)
+    how = How(times=not no_times, since_ns=since_ns, only=tuple(only or ()))
+    found = _one(left, right, case, how) if case else _all(left, right, how)
     if as_json:
         found = list(found)
         print_json({"a": str(left[0]), "b": str(right[0]), "cases": [_plain(entry) for entry in found]})
@@ -70,7 +86,7 @@ def _status(count: collections.Counter[str]) -> int:
     return int(ExitCode.OK if count.total() == count["same"] else ExitCode.FAILED)
 
 
-def _all(left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], *, times: bool) -> Iterator[CaseDiff]:
+def _all(left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], how: How) -> Iterator[CaseDiff]:
     """Compare all cases; only the verdicts where a backend promises no identical bits."""
     from testbed.reports.diff import compare_runs
 
@@ -78,10 +94,10 @@ def _all(left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], *, times: 
     if loose:
         who = " and ".join(loose)
         note(f"backend {who} promises no identical bits: only verdicts are compared; name a case for more")
-    return compare_runs(left, right, times=times, records=not loose)
+    return compare_runs(left, right, how, records=not loose)
 
 
-def _one(left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], text: str, *, times: bool) -> list[CaseDiff]:
+def _one(left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], text: str, how: How) -> list[CaseDiff]:
     """Compare one case, which at least one of the runs has."""
     from testbed.harness.lookup import find_case
     from testbed.reports.diff import CaseDiff, cases, compare_case
@@ -95,7 +111,7 @@ def _one(left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], text: str,
             chosen = find_case(left[1], text)  # its words are about the first run
     name = f"{chosen.suite}/{chosen.case}"
     entry = CaseDiff(name, cases(left[1]).get(name), cases(right[1]).get(name))
-    compare_case(entry, left[0], right[0], times=times)
+    compare_case(entry, left[0], right[0], how)
     return [entry]
 
 

@@ -33,6 +33,7 @@ class Difference:
         index: Number of the command or packet (from 0), or offset of the byte in its stream.
         stream: ``cmdline``, ``stdout``, ``stderr`` or ``status`` of a process; else empty.
         left, right: Both sides, in words.
+        right_index: Number of the packet at the other side, where it is not ``index`` as frames were passed over.
     """
 
     kind: str
@@ -42,6 +43,7 @@ class Difference:
     stream: str
     left: str
     right: str
+    right_index: int | None = None
 
     def text(self, left: str = "1", right: str = "2") -> str:
         """Tell the difference in three lines.
@@ -63,7 +65,7 @@ class Difference:
         return f"{head}\n  execution {left}: {self.left}\n  execution {right}: {self.right}"
 
 
-def compare(left: Path, right: Path, *, times: bool = True) -> list[Difference]:
+def compare(left: Path, right: Path, *, times: bool = True, since_ns: int | None = None) -> list[Difference]:
     """Compare two executions by the folders of their records; streams and captures are read piece by piece.
 
     Parts that the case leaves out are not looked at.
@@ -73,6 +75,7 @@ def compare(left: Path, right: Path, *, times: bool = True) -> list[Difference]:
         right: The folder of the other.
         times: Whether a difference in nothing but time is one: frames, commands, processes and the kernel's lines can
             be compared without their times, as between two kernels.
+        since_ns: Frames before this time of the network's clock are passed over; None takes all.
 
     Returns:
         The first difference of each part that differs, the earliest in the network's time first; empty where the
@@ -85,7 +88,7 @@ def compare(left: Path, right: Path, *, times: bool = True) -> list[Difference]:
     if one.digest == two.digest:
         return []
     names = sorted((set(one.parts) | set(two.parts)) - set(one.left_out) - set(two.left_out))
-    sides = _Sides(left, right, one, two, times=times)
+    sides = _Sides(left, right, one, two, times=times, since_ns=since_ns)
     found = []
     for name in names:
         if one.parts.get(name) == two.parts.get(name):
@@ -93,7 +96,7 @@ def compare(left: Path, right: Path, *, times: bool = True) -> list[Difference]:
         difference = sides.part(name)
         if difference is not None:
             found.append(difference)
-        elif times:
+        elif times and since_ns is None:
             found.append(Difference(_kind(name), name, 0, 0, "", "the same on disk", "the same on disk"))
     order = {"process": 0, "packet": 1, "command": 2, "kernel": 3}
     return sorted(found, key=lambda difference: (difference.time_ns, order[difference.kind], difference.where))
@@ -135,6 +138,7 @@ class _Sides:
     one: Record
     two: Record
     times: bool
+    since_ns: int | None
 
     def part(self, name: str) -> Difference | None:
         """Give the first difference of one part; None where its files say the same."""
@@ -190,14 +194,26 @@ class _Sides:
         if lost is not None:
             return Difference("packet", name, 0, 0, "", *lost)
         epochs = (self.one.epoch_ns, self.two.epoch_ns)
-        for index, (a, b) in enumerate(itertools.zip_longest(*(frames(path) for path in files))):
+        sides = (self._frames(path, epoch_ns) for path, epoch_ns in zip(files, epochs, strict=True))
+        ends = [0, 0]  # how many frames each file has had
+        for one, two in itertools.zip_longest(*sides, fillvalue=None):
+            (here, a), (there, b) = one or (ends[0], None), two or (ends[1], None)
+            ends = [here + 1, there + 1]
             if a == b:
                 continue
             if not self.times and a is not None and b is not None and (a.data, a.length) == (b.data, b.length):
                 continue
             seen = [side.time_ns - epoch for side, epoch in zip((a, b), epochs, strict=True) if side is not None]
-            return Difference("packet", name, min(seen), index, "", _packet(a, epochs[0]), _packet(b, epochs[1]))
+            texts = (_packet(a, epochs[0]), _packet(b, epochs[1]))
+            other = there if there != here else None
+            return Difference("packet", name, min(seen), here, "", *texts, right_index=other)
         return None
+
+    def _frames(self, path: Path, epoch_ns: int) -> Iterator[tuple[int, Frame]]:
+        """Read a capture from the time on, with the number of each frame in its file."""
+        for number, frame in enumerate(frames(path)):
+            if self.since_ns is None or frame.time_ns - epoch_ns >= self.since_ns:
+                yield number, frame
 
     def _lost(self, name: str, files: tuple[Path, Path], what: str) -> tuple[str, str] | None:
         """Say for both sides what is there of a part, where a file of one is not."""
@@ -208,6 +224,11 @@ class _Sides:
             missing = f"there is no such {what}" if name not in record.parts else f"its file is gone: {file}"
             found.append("it is there" if file.exists() else missing)
         return found[0], found[1]
+
+
+def is_named(part: str, pattern: str) -> bool:
+    """Say whether a part of a record is what a name means, as a case leaves parts out (``digest.matching``)."""
+    return bool(digest.matching(pattern, [part]))
 
 
 def command_lines(folder: Path) -> Iterator[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from testbed.errors import ConfigError
-from testbed.harness.determinism import Difference, compare
+from testbed.harness.determinism import Difference, compare, is_named
 from testbed.harness.records import RECORD_FILE
 
 if TYPE_CHECKING:
@@ -17,6 +17,28 @@ if TYPE_CHECKING:
     from testbed.harness.records import CaseRecord, RunRecord
 
 _FACTS = ("testbed", "python", "machine", "host_system")
+
+
+@dataclass(frozen=True, kw_only=True)
+class How:
+    """What counts as a difference.
+
+    Args:
+        times: Whether time alone does.
+        since_ns: Frames before this time of the network's clock do not; None is all.
+        only: Names of the parts that do: ``commands``, ``kernel``, ``process:ping``, ``capture:h1-h2``; none = all.
+    """
+
+    times: bool = True
+    since_ns: int | None = None
+    only: tuple[str, ...] = ()
+
+    def counts(self, part: str) -> bool:
+        """Say whether a part of a record is looked at."""
+        return not self.only or any(is_named(part, name) for name in self.only)
+
+
+EXACTLY = How()
 
 
 @dataclass
@@ -72,14 +94,14 @@ def cases(run: RunRecord) -> dict[str, CaseRecord]:
 
 
 def compare_runs(
-    left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], *, times: bool = True, records: bool = True
+    left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], how: How = EXACTLY, *, records: bool = True
 ) -> Iterator[CaseDiff]:
     """Compare two runs, a case at a time.
 
     Args:
         left: Folder and contents of the run A.
         right: The same of the run B.
-        times: As of ``determinism.compare``.
+        how: What counts.
         records: Whether to look into the records, and not only at the verdicts.
 
     Yields:
@@ -89,18 +111,18 @@ def compare_runs(
     for name in dict.fromkeys((*ones, *twos)):
         found = CaseDiff(name, ones.get(name), twos.get(name))
         if found.one is not None and found.two is not None and records:
-            compare_case(found, left[0], right[0], times=times)
+            compare_case(found, left[0], right[0], how)
         yield found
 
 
-def compare_case(found: CaseDiff, left: Path, right: Path, *, times: bool = True) -> None:
+def compare_case(found: CaseDiff, left: Path, right: Path, how: How = EXACTLY) -> None:
     """Compare the records of one case, and put the outcome into it.
 
     Args:
         found: The case.
         left: Folder of the run A.
         right: Folder of the run B.
-        times: As of ``determinism.compare``.
+        how: What counts.
     """
     if found.one is None or found.two is None:
         return
@@ -112,9 +134,11 @@ def compare_case(found: CaseDiff, left: Path, right: Path, *, times: bool = True
         found.problem = f"the record is gone: {lost[0] / RECORD_FILE} is missing"
         return
     try:
-        found.differences = compare(found.left, found.right, times=times)
+        differences = compare(found.left, found.right, times=how.times, since_ns=how.since_ns)
     except (ConfigError, OSError, ValueError, LookupError) as error:
         found.problem = str(error) if isinstance(error, ConfigError) else f"{type(error).__name__}: {error}"
+        return
+    found.differences = [entry for entry in differences if how.counts(entry.where)]
 
 
 def _record(run: Path, case: CaseRecord) -> Path | None:

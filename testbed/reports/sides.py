@@ -54,15 +54,16 @@ def _packets(found: Difference, left: Path, right: Path, context: int) -> Iterat
     """Show frames of one capture: those before from A, then both."""
     at = found.where.partition(":")[2]
     sides = []
-    for folder in (left, right):
+    other = found.index if found.right_index is None else found.right_index
+    for folder, index in ((left, found.index), (right, other)):
         epoch_ns = Record.load(folder).epoch_ns
-        before, here = _until(frames(file_of(found, folder)), found.index, context)
+        before, here = _until(frames(file_of(found, folder)), index, context)
         sides.append((before, here, epoch_ns))
     (before, one, epoch_ns), (_, two, other_epoch_ns) = sides
     for number, frame in enumerate(before, start=found.index - len(before)):
         yield f"   {_frame_line(number, frame, at, epoch_ns)}"
     yield f"A: {_frame_line(found.index, one, at, epoch_ns)}"
-    yield f"B: {_frame_line(found.index, two, at, other_epoch_ns)}"
+    yield f"B: {_frame_line(other, two, at, other_epoch_ns)}"
     if one is not None and two is not None:
         yield from _table(_frame_fields(one, epoch_ns), _frame_fields(two, other_epoch_ns))
 

@@ -7,12 +7,18 @@ import json
 import re
 import shutil
 import sys
+import tracemalloc
 from typing import TYPE_CHECKING
 
 import pytest
 
 from testbed.cli.main import call
+from testbed.harness.determinism import compare
+from testbed.harness.records import Record
+from testbed.reports.decode import decode
+from testbed.reports.sides import evidence
 from tests.harness.conftest import inner
+from tests.harness.fake_backend import EPOCH_NS, HEADER, frame
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["inner"]
 
 SAME, DIFFERENT, UNREADABLE = 0, 1, 4
+COUNT = 20_000
 BASE = """
     def test_talks(network):
         h1 = network["h1"]
@@ -135,6 +142,61 @@ def test_no_times_still_finds_what_else_differs(inner: Inner, left: Path, capsys
     code, text = diff(capsys, left, run(inner, "right", 'network.now_ns += 9; network.send(b"late")'), "--no-times")
     assert code == DIFFERENT
     assert "packet 2 differs" in text
+
+
+def test_frames_before_a_time_are_passed_over(inner: Inner, capsys: pytest.CaptureFixture[str]) -> None:
+    """On one side there is one frame more before that time: from there on the numbers differ, the frames do not."""
+    early = BASE.replace('h1 = network["h1"]', 'h1 = network["h1"]; {early}')
+    one = run(inner, "one", text=early.format(early="pass", planted='network.send(b"same")'))
+    two = run(inner, "two", text=early.format(early='network.send(b"early")', planted='network.send(b"same")'))
+    three = run(inner, "three", text=early.format(early='network.send(b"early")', planted='network.send(b"late")'))
+    assert diff(capsys, one, two)[0] == DIFFERENT
+    code, text = diff(capsys, one, two, "--since", "0.0005")
+    assert (code, text.splitlines()[-1]) == (SAME, "2 same")
+    code, text = diff(capsys, one, three, "--since", "0.0005")
+    assert code == DIFFERENT
+    assert re.search(r"^  A: +2 +0\.002000000 ", text, re.MULTILINE), text
+    assert re.search(r"^  B: +3 +0\.002000000 ", text, re.MULTILINE), text
+    assert re.search(r"^ +Raw\.load +b?'same' +b?'late'$", text, re.MULTILINE), text
+
+
+def test_only_some_parts_count(inner: Inner, left: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    right = run(inner, "right", 'network.send(b"x")')
+    assert diff(capsys, left, right, "--only", "commands", "--only", "process:echo")[0] == SAME
+    assert diff(capsys, left, right, "--only", "capture:h1-h2")[0] == DIFFERENT
+    code, text = diff(capsys, left, right, "--only", "comands")
+    assert code == UNREADABLE
+    assert "error: --only 'comands' names no part of a record\nhint: commands, kernel, process:, capture:..." in text
+
+
+def test_large_captures_and_outputs_take_no_memory(tmp_path: Path) -> None:
+    """Both differ at their very end, after 20 MB; a piece of them is held at a time."""
+    folders = []
+    for name, last in (("one", b"1"), ("two", b"2")):
+        folder = tmp_path / name
+        (folder / "captures").mkdir(parents=True)
+        (folder / "processes" / "000-h1-x").mkdir(parents=True)
+        with (folder / "captures" / "h1-h2.h1.pcapng").open("wb") as stream:
+            stream.write(HEADER)
+            for number in range(COUNT):
+                stream.write(frame(number, b"x" * 1000))
+            stream.write(frame(COUNT, last))
+        for stream_name in ("cmdline", "stderr", "status"):
+            (folder / "processes" / "000-h1-x" / stream_name).touch()
+        (folder / "processes" / "000-h1-x" / "stdout").write_bytes(b"x" * 20_000_000 + last)
+        record = Record("n", "s", "c", 1, 7, "fake", digest=name, epoch_ns=EPOCH_NS)
+        record.parts = {"capture:h1-h2.h1": name, "process:000-h1-x": name}
+        record.save(folder)
+        folders.append(folder)
+    decode(bytes(60))  # imports scapy
+    tracemalloc.start()
+    found = compare(*folders)
+    shown = [evidence(entry, *folders) for entry in found]
+    _, peak_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert sorted((entry.kind, entry.index) for entry in found) == [("packet", COUNT), ("process", 20_000_000)]
+    assert all(len(lines) > 2 for lines in shown)
+    assert peak_bytes < 2 << 20
 
 
 def test_verdicts_and_cases_that_come_and_go(inner: Inner, left: Path, capsys: pytest.CaptureFixture[str]) -> None:

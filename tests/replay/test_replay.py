@@ -3,8 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import pty
 import re
+import select
+import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +24,7 @@ if TYPE_CHECKING:
     from .conftest import Recorded
 
 SAME, DIFFERENT, ERROR, USAGE, CANNOT = 0, 1, 3, 4, 7
+PATIENCE_S = 30
 Replay = Callable[..., tuple[int, str]]
 
 
@@ -184,6 +190,61 @@ def test_breakpoints_of_gdb_change_no_bit(recorded: Recorded, replay: Replay) ->
     assert frames[0] == "tcp_v4_connect", text
     assert "__sys_connect" in frames
     assert "identical: passed, digest " in text
+    assert code == SAME
+
+
+class Terminal:
+    """A command on a terminal of its own."""
+
+    def __init__(self, words: list[str]) -> None:
+        self.seen = b""
+        self.pid, self._fd = pty.fork()
+        if self.pid == 0:
+            os.environ |= {"NO_COLOR": "1", "TERM": "dumb"}
+            os.execv(words[0], words)
+
+    def type(self, text: bytes) -> None:
+        """Type something."""
+        os.write(self._fd, text)
+
+    def read_to(self, pattern: bytes) -> None:
+        """Read until a pattern has come; what comes after it is kept."""
+        while (found := re.search(pattern, self.seen)) is None:
+            ready, _, _ = select.select([self._fd], [], [], PATIENCE_S)
+            assert ready, f"{pattern!r} is missing: {self.seen.decode(errors='replace')}"
+            try:
+                self.seen += os.read(self._fd, 65536)
+            except OSError:  # EIO: the other side is gone
+                pytest.fail(f"{pattern!r} is missing: {self.seen.decode(errors='replace')}")
+        self.seen = self.seen[found.end() :]
+
+    def end(self) -> int:
+        """Give the exit status; where it does not end by itself it loses its terminal, and ends."""
+        with contextlib.suppress(OSError):  # EIO: it has ended
+            while select.select([self._fd], [], [], PATIENCE_S)[0] and os.read(self._fd, 65536):
+                pass
+        os.close(self._fd)
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+
+def test_gdb_is_a_dialogue_on_a_terminal(recorded: Recorded) -> None:
+    """Ctrl-C is gdb's and ends nothing else; the case goes on when gdb lets go."""
+    terminal = Terminal([sys.executable, "-m", "testbed", "replay", str(recorded.run), "test_connects", "--gdb"])
+    try:
+        for text, answer in (
+            (b"", rb"Attaching to process \d+"),
+            (b"break tcp_v4_connect\n", rb"Breakpoint 1 at 0x"),
+            (b"continue\n", rb"Breakpoint 1, .*tcp_v4_connect"),
+            (b"\x03", rb"Quit"),
+            (b"backtrace 3\n", rb"__inet_stream_connect"),
+        ):
+            terminal.type(text)
+            terminal.read_to(answer)
+            terminal.read_to(rb"\(gdb\) ")
+        terminal.type(b"quit\n")
+        terminal.read_to(rb"identical: passed, digest [0-9a-f]{64}")
+    finally:
+        code = terminal.end()
     assert code == SAME
 
 
