@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! A port of DPDK as a device of the stack.
 
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -65,11 +66,11 @@ impl FrameDevice for Dpdk {
         (&mut self.receiver, &mut self.sender)
     }
 
-    fn wait(&mut self, limit: Option<Duration>) {
+    fn wait(&mut self, limit: Option<Duration>, wake: Option<BorrowedFd<'_>>) {
         if !self.receiver.frames.is_empty() {
             self.waiter.wake();
         }
-        self.waiter.wait(limit);
+        self.waiter.wait(limit, wake);
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What stands for a port where the flavor was built without DPDK: it cannot be opened.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 use inetstack::{FrameDevice, FrameReceiver, FrameSender, Mac, OpenDevice};
@@ -32,7 +33,7 @@ impl FrameDevice for Dpdk {
         match *self {}
     }
 
-    fn wait(&mut self, _limit: Option<Duration>) {
+    fn wait(&mut self, _limit: Option<Duration>, _wake: Option<BorrowedFd<'_>>) {
         match *self {}
     }
 }

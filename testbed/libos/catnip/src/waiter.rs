@@ -8,7 +8,7 @@
 use std::collections::BTreeSet;
 use std::ffi::c_int;
 use std::mem;
-use std::os::fd::RawFd;
+use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::time::Duration;
 
 /// Between two looks at a port that cannot be waited for: at first, and at most.
@@ -51,15 +51,17 @@ impl Waiter {
         self.nap = SHORTEST;
     }
 
-    /// Blocks at most this long.
-    pub fn wait(&mut self, limit: Option<Duration>) {
+    /// Blocks at most this long, or until `wake` can be read.
+    pub fn wait(&mut self, limit: Option<Duration>, wake: Option<BorrowedFd<'_>>) {
+        let mut limit = limit;
         if self.sockets.is_empty() {
-            std::thread::sleep(limit.unwrap_or(self.nap).min(self.nap));
+            limit = Some(limit.unwrap_or(self.nap).min(self.nap));
             self.nap = (self.nap * 2).min(LONGEST);
-            return;
         }
-        let wanted = |&fd: &RawFd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
-        let mut wanted: Vec<libc::pollfd> = self.sockets.iter().map(wanted).collect();
+        let wake = wake.map(|wake| wake.as_raw_fd());
+        let wanted =
+            self.sockets.iter().copied().chain(wake).map(|fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 });
+        let mut wanted: Vec<libc::pollfd> = wanted.collect();
         let time = limit.map(|limit| libc::timespec {
             tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
             tv_nsec: limit.subsec_nanos().into(),
@@ -68,10 +70,8 @@ impl Waiter {
         // SAFETY: so many `pollfd`, a `timespec` or null, no signal mask; all outlive the call.
         let count = unsafe { libc::ppoll(wanted.as_mut_ptr(), wanted.len() as libc::nfds_t, time, std::ptr::null()) };
         if count > 0 {
-            wanted
-                .iter()
-                .filter(|wanted| wanted.revents & libc::POLLERR != 0)
-                .for_each(|wanted| clear_error(wanted.fd));
+            let failed = wanted[..self.sockets.len()].iter().filter(|wanted| wanted.revents & libc::POLLERR != 0);
+            failed.for_each(|wanted| clear_error(wanted.fd));
         }
     }
 }
@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn only_raw_sockets_are_found() {
         let (a, _b) = std::os::unix::net::UnixStream::pair().unwrap();
-        assert_eq!(domain(std::os::fd::AsRawFd::as_raw_fd(&a)), Some(libc::AF_UNIX));
+        assert_eq!(domain(a.as_raw_fd()), Some(libc::AF_UNIX));
         assert_eq!(domain(-1), None);
         assert_eq!(raw_sockets(), BTreeSet::new());
     }
@@ -101,7 +101,7 @@ mod tests {
     fn naps_grow_to_a_bound_and_begin_again_when_frames_came() {
         let mut waiter = Waiter::new(Vec::new());
         for _ in 0..8 {
-            waiter.wait(None);
+            waiter.wait(None, None);
         }
         assert_eq!(waiter.nap, LONGEST);
         waiter.wake();

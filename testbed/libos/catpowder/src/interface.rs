@@ -4,7 +4,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::mem;
-use std::os::fd::{AsRawFd, FromRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::time::Duration;
 
 use inetstack::Mac;
@@ -104,18 +104,21 @@ impl Interface {
     }
 }
 
-/// Blocks until a frame waits, or with `room` until one may be sent, at most `limit` long.
-pub fn wait(socket: RawFd, room: bool, limit: Option<Duration>) {
+/// Blocks until a frame waits, or with `room` until one may be sent, or `wake` can be read, at most `limit` long.
+pub fn wait(socket: RawFd, room: bool, limit: Option<Duration>, wake: Option<BorrowedFd<'_>>) {
     let events = libc::POLLIN | if room { libc::POLLOUT } else { 0 };
-    let mut wanted = libc::pollfd { fd: socket, events, revents: 0 };
+    // A negative descriptor is none.
+    let wake = wake.map_or(-1, |wake| wake.as_raw_fd());
+    let mut wanted =
+        [(socket, events), (wake, libc::POLLIN)].map(|(fd, events)| libc::pollfd { fd, events, revents: 0 });
     let time = limit.map(|limit| libc::timespec {
         tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
         tv_nsec: limit.subsec_nanos().into(),
     });
     let time = time.as_ref().map_or(std::ptr::null(), std::ptr::from_ref);
-    // SAFETY: one `pollfd`, a `timespec` or null, no signal mask; all outlive the call.
-    let count = unsafe { libc::ppoll(&raw mut wanted, 1, time, std::ptr::null()) };
-    if count > 0 && wanted.revents & libc::POLLERR != 0 {
+    // SAFETY: two `pollfd`, a `timespec` or null, no signal mask; all outlive the call.
+    let count = unsafe { libc::ppoll(wanted.as_mut_ptr(), 2, time, std::ptr::null()) };
+    if count > 0 && wanted[0].revents & libc::POLLERR != 0 {
         log::info!("raw socket: {}", take_error(socket));
     }
 }

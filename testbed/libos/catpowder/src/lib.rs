@@ -9,7 +9,7 @@ mod interface;
 mod ring;
 mod sender;
 
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -69,7 +69,7 @@ impl FrameDevice for Raw {
         (&mut self.ring, &mut self.sender)
     }
 
-    fn wait(&mut self, limit: Option<Duration>) {
-        interface::wait(self.socket.as_raw_fd(), self.sender.is_stuck(), limit);
+    fn wait(&mut self, limit: Option<Duration>, wake: Option<BorrowedFd<'_>>) {
+        interface::wait(self.socket.as_raw_fd(), self.sender.is_stuck(), limit, wake);
     }
 }

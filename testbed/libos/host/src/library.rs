@@ -4,6 +4,7 @@
 //! Every argument that C takes as a pointer is an `Option`: `None` is NULL, which the suites hand in on purpose.
 
 use std::ffi::{CStr, CString};
+use std::os::fd::AsRawFd;
 use std::os::raw::{c_char, c_int, c_void};
 use std::path::Path;
 use std::sync::OnceLock;
@@ -36,6 +37,8 @@ struct Functions {
     wait_next_n: unsafe extern "C" fn(*mut QResult, Int, Option<&mut Int>, Option<&TimeSpec>) -> Int,
     create_pipe: Option<unsafe extern "C" fn(Option<&mut Int>, *const c_char) -> Int>,
     open_pipe: Option<unsafe extern "C" fn(Option<&mut Int>, *const c_char) -> Int>,
+    /// Only our own libraries have it.
+    drive: Option<unsafe extern "C" fn(Int) -> Int>,
 }
 
 static LOADED: OnceLock<Functions> = OnceLock::new();
@@ -103,6 +106,8 @@ fn find(path: &Path) -> Result<Functions, String> {
             wait_next_n: wait_next_n?,
             create_pipe: function!("create_pipe"),
             open_pipe: function!("open_pipe"),
+            // SAFETY: the type is the one that the crate `abi` gives it.
+            drive: unsafe { library.get(b"testbed_drive\0") }.ok().map(|symbol| *symbol),
         })
     })();
     std::mem::forget(library); // its functions live as long as the process
@@ -116,6 +121,14 @@ fn address(bytes: Option<&[u8]>) -> (*const u8, u32) {
 
 /// What a library does with the pointers it is given is its own affair: they are NULL, or valid for the call.
 impl Library {
+    /// Let the library move what is under way until `stream` can be read: a stack of its own answers its peers only when it is called.
+    pub fn drive(self, stream: &impl AsRawFd) {
+        if let Some(drive) = self.functions.drive {
+            // SAFETY: a descriptor that lives as long as the call.
+            unsafe { drive(stream.as_raw_fd()) };
+        }
+    }
+
     pub fn init(self, arguments: Option<&[CString]>) -> i32 {
         let pointers: Vec<*const c_char> =
             arguments.unwrap_or_default().iter().map(|word| word.as_ptr()).chain([std::ptr::null()]).collect();

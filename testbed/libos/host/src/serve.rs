@@ -23,7 +23,9 @@ pub fn serve(library: Library, name: &str) -> io::Result<()> {
     let address = SocketAddr::from_abstract_name(name)?;
     let mut stream = UnixStream::connect_addr(&address)?;
     let mut server = Server { library, name: name.to_owned(), pushed: HashMap::new(), arrays: HashMap::new(), next: 1 };
-    while let Some(frame) = protocol::read(&mut stream)? {
+    loop {
+        library.drive(&stream);
+        let Some(frame) = protocol::read(&mut stream)? else { return Ok(()) };
         let wrong = |error| io::Error::new(io::ErrorKind::InvalidData, error);
         let envelope: Envelope = rmp_serde::from_slice(&frame).map_err(wrong)?;
         let call: Call = rmp_serde::from_slice(&frame).map_err(wrong)?;
@@ -31,7 +33,6 @@ pub fn serve(library: Library, name: &str) -> io::Result<()> {
         reply.id = envelope.id;
         protocol::write(&mut stream, &reply)?;
     }
-    Ok(())
 }
 
 struct Server {

@@ -9,6 +9,7 @@
 use std::ffi::{c_char, c_int, c_void, CStr};
 use std::mem::size_of;
 use std::net::SocketAddrV4;
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::thread::LocalKey;
 use std::time::Duration;
@@ -220,6 +221,23 @@ pub unsafe fn sgafree<P: IoPath>(key: Key<P>, sga: *mut SgArray) -> c_int {
             libos.engine.pool().give(buffer);
         }
         recycle(libos);
+        Ok(())
+    })
+}
+
+pub fn drive<P: IoPath>(key: Key<P>, fd: c_int) -> c_int {
+    with(key, "testbed_drive", |libos| {
+        let readable = || {
+            let mut wanted = libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+            // SAFETY: one `pollfd`. What is wrong with the descriptor counts as readable, so that its owner sees it.
+            unsafe { libc::poll(&raw mut wanted, 1, 0) != 0 }
+        };
+        if fd < 0 {
+            return Err(Errno::EBADF);
+        }
+        // SAFETY: the caller's descriptor, which it does not close during the call.
+        let wake = unsafe { BorrowedFd::borrow_raw(fd) };
+        libos.engine.drive_until(wake, readable);
         Ok(())
     })
 }

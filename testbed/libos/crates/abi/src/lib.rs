@@ -61,6 +61,13 @@ macro_rules! export_libos {
             $crate::calls::close(&LIBOS, qd)
         }
 
+        /// Not of PDPIX: move what this thread's engine has under way until the descriptor can be read; for whoever waits for
+        /// something else than an operation, such as the next request of the harness.
+        #[no_mangle]
+        pub extern "C" fn testbed_drive(fd: i32) -> i32 {
+            $crate::calls::drive(&LIBOS, fd)
+        }
+
         #[no_mangle]
         pub extern "C" fn demi_sgaalloc(size: usize) -> $crate::layout::SgArray {
             $crate::calls::sgaalloc(&LIBOS, size)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! What the stack asks of the thing that carries its frames.
 
+use std::os::fd::BorrowedFd;
 use std::time::Duration;
 
 /// Length of an Ethernet header without VLAN tag, bytes (IEEE 802.3).
@@ -49,6 +50,6 @@ pub trait FrameDevice {
     /// Both halves: a frame is answered while it is still being looked at.
     fn split(&mut self) -> (&mut Self::Receiver, &mut Self::Sender);
 
-    /// Blocks until a frame may have come, at most `limit` long (for ever without one).
-    fn wait(&mut self, limit: Option<Duration>);
+    /// Blocks until a frame may have come or `wake` can be read, at most `limit` long (for ever without one).
+    fn wait(&mut self, limit: Option<Duration>, wake: Option<BorrowedFd<'_>>);
 }

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -374,6 +375,10 @@ impl<D: OpenDevice> IoPath for Inet<D> {
     }
 
     fn idle(&mut self, until: Option<Instant>) {
-        self.stack.wait(until);
+        self.stack.wait(until, None);
+    }
+
+    fn idle_or(&mut self, wake: BorrowedFd<'_>) {
+        self.stack.wait(None, Some(wake));
     }
 }

@@ -2,6 +2,7 @@
 //! What a flavor implements.
 
 use std::net::SocketAddrV4;
+use std::os::fd::BorrowedFd;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
@@ -104,4 +105,10 @@ pub trait IoPath: Sized {
 
     /// Block until something may have moved, at most until then; `None` is for ever. Early returns are harmless.
     fn idle(&mut self, until: Option<Instant>);
+
+    /// Block until something may have moved, or `wake` may be read. A path that cannot wait for both looks every now and then.
+    fn idle_or(&mut self, wake: BorrowedFd<'_>) {
+        let _ = wake;
+        self.idle(Some(Instant::now() + Duration::from_millis(1)));
+    }
 }

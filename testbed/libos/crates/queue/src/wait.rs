@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Waiting: poll, then spin for a moment, then idle.
 
+use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
 use crate::engine::Engine;
@@ -65,6 +66,20 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             sink(next);
         }
         Ok(most)
+    }
+
+    /// Move things until `ready` says so, which it may once `wake` can be read; results stay to be taken. A path that moves by
+    /// itself needs none of this.
+    pub fn drive_until(&mut self, wake: BorrowedFd<'_>, mut ready: impl FnMut() -> bool) {
+        let mut quiet_since = Instant::now();
+        while !P::SELF_DRIVEN && !ready() {
+            let now = Instant::now();
+            if self.step(now) {
+                quiet_since = now;
+            } else if now.duration_since(quiet_since) >= self.spin {
+                self.path.idle_or(wake);
+            }
+        }
     }
 
     /// Move things until `ready` says so or the time is up.

@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -75,7 +76,7 @@ impl FrameDevice for Memory {
         (&mut self.receiver, &mut self.sender)
     }
 
-    fn wait(&mut self, _limit: Option<Duration>) {
+    fn wait(&mut self, _limit: Option<Duration>, _wake: Option<BorrowedFd<'_>>) {
         unreachable!("the test keeps the time")
     }
 }
