@@ -69,7 +69,7 @@ function caseSections(row, data, topology) {
     const words = logs(data);
     const urgent = ["crashed", "timed out", "error"].includes(row.dataset.verdict);
     if (words.length && urgent) add("kernel", "Kernel and console", ...words);
-    if (topology) add("topology", "Topology", drawing(topology.svg));
+    if (topology) add("topology", "Topology", el("div", { class: "drawing", tabindex: "0" }, drawing(topology.svg)));
     if (data.processes.length) {
       add("timeline", "Timeline", timeline(data));
       add("processes", `Processes (${data.processes.length + data.processes_left_out})`, ...processList(data));
