@@ -9,10 +9,14 @@ use std::time::Duration;
 
 use queue::Errno;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
-use rustix::event::Timespec;
+use rustix::event::{self, PollFd, PollFlags, Timespec};
 
 /// So many events are taken at a time; more come with the next call.
 const BATCH: usize = 64;
+/// What epoll_wait(2) counts in.
+const TICK: Duration = Duration::from_millis(1);
+/// Its count is an `int`; this is well below.
+const LONGEST: Duration = Duration::from_secs(24 * 3600);
 
 /// What is known of one socket. At first all may be tried; only a refusal of the kernel says what is to be waited for.
 #[derive(Clone, Copy, Debug)]
@@ -71,14 +75,25 @@ impl Events {
         self.watched.get() > 0 && self.take(Some(Duration::ZERO))
     }
 
-    /// Wait for news.
+    /// Wait for news; an early return is harmless. epoll_wait(2) counts in milliseconds, so the last one is left to ppoll(2).
     pub fn wait(&mut self, length: Option<Duration>) {
-        self.fresh |= self.take(length);
+        match length {
+            Some(length) if length < TICK => {
+                let mut epoll = [PollFd::new(&*self.epoll, PollFlags::IN)];
+                let length = Timespec { tv_sec: 0, tv_nsec: length.subsec_nanos().into() };
+                // What there is, is taken by the next poll; a signal (EINTR) is an early return.
+                let _ = event::poll(&mut epoll, Some(&length));
+            }
+            Some(length) => {
+                let rest = Duration::from_nanos(u64::from(length.subsec_nanos() % TICK.subsec_nanos()));
+                self.fresh |= self.take(Some((length - rest).min(LONGEST)));
+            }
+            None => self.fresh |= self.take(None),
+        }
     }
 
     fn take(&self, length: Option<Duration>) -> bool {
         let mut room = [MaybeUninit::uninit(); BATCH];
-        // A length beyond what the kernel takes is for ever.
         let length = length.and_then(|length| Timespec::try_from(length).ok());
         // EINTR is no news, and the caller comes again; epoll_wait(2) knows no other error that could happen here.
         let Ok((events, _)) = epoll::wait(&*self.epoll, &mut room, length.as_ref()) else { return false };
