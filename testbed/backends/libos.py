@@ -385,6 +385,8 @@ class LibOS:
     def _judge(self, call: str, words: dict[str, object], reply: dict[str, Any]) -> None:
         errno = int(reply["errno"])
         what = f"{self._where}: {_call_text(call, words)}"
+        if reply.get("overran"):
+            raise LibOSBroken(f"{what} wrote behind the 64 bytes of demi_qresult_t: it has another size there")
         if not errno:
             return
         if errno < 0:

@@ -10,6 +10,7 @@ import pytest
 from testbed.backends.completion import LibOSBroken, LibOSCrashed, LibOSError, LibOSTimeout, Op
 from testbed.backends.workload import WorkloadFailed, finish
 from testbed.errors import ConfigError
+from testbed.libos.foreign_flavor import Wrapper
 from tests.libos.broken import small
 
 if TYPE_CHECKING:
@@ -182,6 +183,13 @@ def test_a_result_of_another_token_is_found(up: Up, make: Make) -> None:
         libos.wait(libos.connect(queue, ("127.0.0.1", 9)), check=False)
 
 
+def test_a_result_of_another_size_is_found(up: Up, make: Make) -> None:
+    libos = up("pair")["h1"].libos(make("SIZE"))
+    queue = libos.socket()
+    with pytest.raises(LibOSBroken, match=r"wait\(token=1\) wrote behind the 64 bytes of demi_qresult_t"):
+        libos.wait(libos.connect(queue, ("127.0.0.1", 9)))
+
+
 def test_two_pops_served_in_the_wrong_order_are_seen(up: Up, make: Make) -> None:
     a, out, b, back = connected(up("pair"), make("ORDER"))
     pops = [b.pop(back), b.pop(back)]
@@ -244,3 +252,15 @@ def test_a_stack_of_its_own_takes_the_interface(up: Up, tmp_path_factory: pytest
     assert libos.address == node.address()
     with pytest.raises(ConfigError, match="no interface 'eth7'"):
         node.libos(library, interface="eth7")
+
+
+def test_a_wrapper_stands_before_every_program(up: Up, tmp_path: Path) -> None:
+    script = tmp_path / "wrap.sh"
+    script.write_text('#!/bin/sh\necho "wrapped $WORD"\nexec "$@"\n')
+    found = Wrapper(words=("sh", "/libos/mine/wrap.sh"), env={"WORD": "twice"}, files={"/libos/mine/wrap.sh": script})
+    node = up("pair", wrapper=found)["h1"]
+    done = node.run(["echo", "mine"])
+    assert done.stdout == "wrapped twice\nmine\n"
+    assert done.argv == ("sh", "/libos/mine/wrap.sh", "echo", "mine")
+    spawned = node.spawn("echo again", env={"WORD": "once more"})
+    assert spawned.wait().stdout == "wrapped once more\nagain\n"

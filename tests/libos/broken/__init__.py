@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 SOURCE = Path(__file__).parent / "small.c"
 INCLUDE = package_dir() / "libos" / "include"
-VARIANTS = ("ERRNO", "WROTE", "BYTE", "ORDER", "HANG", "SPIN", "CRASH", "PORT", "SYMBOL", "TOKEN")
+VARIANTS = ("ERRNO", "WROTE", "BYTE", "ORDER", "HANG", "SPIN", "CRASH", "PORT", "SYMBOL", "TOKEN", "SIZE")
 
 
 def small(folder: Path, variant: str | None = None, abilities: Iterable[str] = ("tcp", "udp", "threads")) -> Library:

@@ -6,6 +6,7 @@
  *   HANG     the third push never completes                SPIN     the third push computes for ever
  *   CRASH    the third push reads address 8                PORT     connections come from a port drawn by the processor
  *   SYMBOL   there is no demi_pop                          TOKEN    wait gives the result of another token
+ *   SIZE     a result has 72 bytes
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -442,6 +443,9 @@ int demi_wait(demi_qresult_t *out, demi_qtoken_t token, const struct timespec *t
     give(out, find(token));
 #ifdef BROKEN_TOKEN
     out->qr_qt++;
+#endif
+#ifdef BROKEN_SIZE
+    memset(out + 1, 0, 8);
 #endif
     return 0;
 }

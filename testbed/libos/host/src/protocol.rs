@@ -125,6 +125,9 @@ pub struct Reply {
     /// The function failed, and changed a result all the same.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub wrote: bool,
+    /// The function wrote behind the structure: it has another size there.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub overran: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub qd: Option<i32>,
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -71,6 +71,19 @@ fn with_errno(errno: i32) -> Reply {
     Reply { errno, ..Reply::default() }
 }
 
+/// A result with a place behind it that no library may write to.
+#[repr(C)]
+struct Guarded {
+    result: QResult,
+    guard: [u8; 64],
+}
+
+impl Guarded {
+    fn new() -> Self {
+        Self { result: library::patterned(PATTERN), guard: [PATTERN; 64] }
+    }
+}
+
 fn untouched(result: &QResult) -> bool {
     library::raw(result).iter().all(|byte| *byte == PATTERN)
 }
@@ -229,22 +242,22 @@ impl Server {
     }
 
     fn wait(&mut self, token: u64, timeout: Timeout, null: &[String]) -> Reply {
-        let mut result = library::patterned(PATTERN);
-        let errno = self.library.wait(unless(null, "result", &mut result), token, timespec(timeout).as_ref());
-        self.judged(errno, &result)
+        let mut guarded = Guarded::new();
+        let errno = self.library.wait(unless(null, "result", &mut guarded.result), token, timespec(timeout).as_ref());
+        self.judged(errno, &guarded)
     }
 
     fn wait_any(&mut self, tokens: &[u64], count: Option<i32>, timeout: Timeout, null: &[String]) -> Reply {
-        let mut result = library::patterned(PATTERN);
+        let mut guarded = Guarded::new();
         let mut index = PATTERN_I32;
         let errno = self.library.wait_any(
-            unless(null, "result", &mut result),
+            unless(null, "result", &mut guarded.result),
             unless(null, "index", &mut index),
             unless(null, "tokens", tokens),
             count.filter(|count| *count <= 0), // never more than there are: that would be our fault
             timespec(timeout).as_ref(),
         );
-        let mut reply = self.judged(errno, &result);
+        let mut reply = self.judged(errno, &guarded);
         reply.index = (errno == 0).then_some(index);
         reply.wrote |= errno != 0 && index != PATTERN_I32;
         reply
@@ -268,11 +281,12 @@ impl Server {
         Reply { results: Some(results), index: Some(count), ..Reply::default() }
     }
 
-    fn judged(&mut self, errno: i32, result: &QResult) -> Reply {
-        if errno != 0 {
-            return Reply { errno, wrote: !untouched(result), ..Reply::default() };
+    fn judged(&mut self, errno: i32, guarded: &Guarded) -> Reply {
+        let overran = guarded.guard.iter().any(|byte| *byte != PATTERN);
+        if errno != 0 || overran {
+            return Reply { errno, overran, wrote: !untouched(&guarded.result), ..Reply::default() };
         }
-        Reply { result: Some(self.completed(result)), ..Reply::default() }
+        Reply { result: Some(self.completed(&guarded.result)), ..Reply::default() }
     }
 
     fn completed(&mut self, result: &QResult) -> Completion {
