@@ -13,6 +13,7 @@ from testbed.errors import ConfigError
 from testbed.harness.determinism import command_lines
 from testbed.harness.identity import SUITES, case_id
 from testbed.harness.plan import suites
+from testbed.harness.settings import DEFAULT_LIBOS
 from testbed.libos.artifacts import ArtifactStore, sha256_file
 from testbed.paths import package_dir
 
@@ -22,10 +23,12 @@ if TYPE_CHECKING:
     from testbed.harness.records import Record, RunRecord
 
 KERNEL_VARIABLE, AGENT_VARIABLE = "TESTBED_LINUX", "TESTBED_AGENT"
-_KERNEL_HINT = (
-    "testbed build linux, with the --source, --config and --patch it was built with, gives the same folder again"
-)
-_AGENT_HINT = "testbed make testbin builds the agent of the sources that are here; check out those that made the run"
+_PROGRAMS = {"agent": "rootfs/agent", "kernel": "linux"}
+_HINTS = {
+    "kernel": "testbed build linux, with the same --source, --config and --patch, gives the same folder again",
+    "agent": "testbed make testbin builds the agent of the sources that are here; check out those that made the run",
+    "library": "testbed build FLAVOR builds it from the sources that are here; check out those that made the run",
+}
 
 
 @dataclass(frozen=True)
@@ -64,6 +67,8 @@ def prepare(run: RunRecord, folder: Path, record: Record, record_folder: Path, *
         )
     root, nodeid = _test(run, folder, record)
     words = ["--seed", str(run.seed), "--backend", record.backend, "--repeat", "1", "--keep"]
+    if libos is None and run.libos != DEFAULT_LIBOS and "/" not in run.libos:  # a flavor by name; a folder is a kernel
+        words += ["--libos", run.libos]
     words += [] if _captured(record_folder) else ["--no-captures"]
     return Replay(root, nodeid, words, programs(record, libos=libos))
 
@@ -85,21 +90,45 @@ def programs(record: Record, *, libos: str | None = None, store: ArtifactStore |
     root = (store or ArtifactStore()).root
     found = {}
     for name, sha256 in record.artifacts.items() if record.backend == "timetravel" else ():
-        agent = name.startswith("agent-") or name.endswith("/agent")
-        what, hint = ("agent", _AGENT_HINT) if agent else ("kernel", _KERNEL_HINT)
-        if not agent and libos is not None:
+        what = _kind(name, root)
+        if what == "kernel" and libos is not None:
             continue
-        program = Path(name) if name.startswith("/") else root / name / ("rootfs/agent" if agent else "linux")
-        if not program.is_file():
-            raise ConfigError(f"the {what} of the record is gone: {program}", hint=hint)
-        if sha256_file(program) != sha256:
-            wanted = f"wanted SHA-256 {sha256[:12]}..., found {sha256_file(program)[:12]}..."
-            raise ConfigError(f"the {what} {program} is not the one of the record: {wanted}", hint=hint)
-        folder = program.parent if agent and (program.parent / "proc").is_dir() else program
-        found[AGENT_VARIABLE if agent else KERNEL_VARIABLE] = os.fspath(folder)
+        program = _program(name, what, root, sha256)
+        if what == "agent":
+            found[AGENT_VARIABLE] = os.fspath(program.parent if (program.parent / "proc").is_dir() else program)
+        elif what == "kernel":
+            found[KERNEL_VARIABLE] = os.fspath(program)
     if libos is not None:
         found[KERNEL_VARIABLE] = os.fspath(Path(libos).absolute())
     return found
+
+
+def _kind(name: str, root: Path) -> str:
+    """Say what an artifact of a record is: ``agent``, ``kernel``, or a ``library`` that ran in a node."""
+    if name.startswith("agent-") or name.endswith("/agent"):
+        return "agent"
+    return "kernel" if name.startswith(("linux-", "/")) or (root / name / "linux").is_file() else "library"
+
+
+def _program(name: str, what: str, root: Path, sha256: str) -> Path:
+    """Find the program of an artifact (of a library the file with these bytes) and check it.
+
+    Raises:
+        ConfigError: It is gone, or another.
+    """
+    hint = _HINTS[what]
+    if what == "library":
+        outputs = sorted(file for file in (root / name).rglob("*") if file.is_file())
+        same = (file for file in outputs if sha256_file(file) == sha256)
+        program = next(same, outputs[0] if outputs else root / name)
+    else:
+        program = Path(name) if name.startswith("/") else root / name / _PROGRAMS[what]
+    if not program.is_file():
+        raise ConfigError(f"the {what} of the record is gone: {program}", hint=hint)
+    if sha256_file(program) != sha256:
+        wanted = f"wanted SHA-256 {sha256[:12]}..., found {sha256_file(program)[:12]}..."
+        raise ConfigError(f"the {what} {program} is not the one of the record: {wanted}", hint=hint)
+    return program
 
 
 def _test(run: RunRecord, folder: Path, record: Record) -> tuple[Path, str]:

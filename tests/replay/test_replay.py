@@ -17,6 +17,9 @@ import pytest
 
 from testbed.harness import gdb
 from testbed.harness.lookup import run_folders
+from testbed.harness.records import Record
+from testbed.harness.replay import programs
+from testbed.libos.artifacts import ArtifactStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -106,6 +109,27 @@ def test_artifact_that_is_gone_or_other_names_what_builds_it(recorded: Recorded,
         rf"^error: the {what} .* is not the one of the record: wanted SHA-256 0{{12}}\.\.\., found", text, re.MULTILINE
     )
     assert f"hint: {build}" in text
+
+
+def test_library_that_ran_in_a_node_is_checked_too(recorded: Recorded, replay: Replay) -> None:
+    """Its artifact has some file with the bytes of the record, wherever in it."""
+    file = recorded.record("test_fails")
+    known = json.loads(file.read_text())["artifacts"]
+
+    def build(folder: Path) -> None:
+        (folder / "lib").mkdir()
+        (folder / "lib" / "libx.so").write_bytes(b"library")
+
+    made = ArtifactStore(recorded.root / "store").get_or_build("libx", {}, build)
+    record = Record.load(file.parent)
+    record.artifacts = {made.path.name: made.digest("lib/libx.so")}
+    assert programs(record, store=ArtifactStore(recorded.root / "store")) == {}
+    change(recorded, "test_fails", artifacts={**known, made.path.name: made.digest("lib/libx.so")})
+    code, text = replay("test_fails")  # the user's store has no such library
+    assert code == USAGE
+    assert re.search(
+        r"^error: the library of the record is gone: .*/libx-.*\nhint: testbed build FLAVOR", text, re.MULTILINE
+    )
 
 
 def test_test_that_is_gone_says_where_it_was_looked_for(recorded: Recorded, replay: Replay) -> None:
