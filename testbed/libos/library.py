@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import jinja2
 
 from testbed.errors import ConfigError, near_misses
+from testbed.libos.artifacts import hold
 from testbed.libos.pdpix import Crate
 
 if TYPE_CHECKING:
@@ -98,6 +99,7 @@ def find_library(name: str) -> Library:
 def _built(crate: Crate) -> Library:
     """Build a library of ours, once in a process: a case must not pay for asking the compiler who it is."""
     artifact = crate.build()
+    hold(artifact.path)
     return Library(
         name=crate.name,
         file=artifact.file(crate.output),
