@@ -1,14 +1,17 @@
 # SPDX-License-Identifier: MIT
-"""``testbed report``: a run as one HTML page."""
+"""``testbed report``: a run as one HTML page; or as a summary in Markdown, badges."""
 
+import dataclasses
 import webbrowser
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from testbed.cli import options
 from testbed.cli.output import line, note
 from testbed.cli.progress import progress
+from testbed.cli.publish import Publish
 from testbed.errors import CapabilityError, ConfigError
 
 
@@ -20,12 +23,25 @@ def report(
         typer.Option("--html", help="The page; default: report.html in the run's folder.", metavar="FILE"),
     ] = None,
     open_it: Annotated[bool, typer.Option("--open", help="Show it in your browser.")] = False,
+    summary: options.Summary = None,
+    badges: options.Badges = None,
 ) -> None:
-    """Write a run as one HTML page: verdicts, packets, flows, processes, and where executions diverged."""
+    """Write a run as one HTML page: verdicts, packets, flows, processes, and where executions diverged.
+
+    With --summary or --badges only these are written, unless --html or --open asks for the page, too.
+    """
     from testbed.harness.lookup import find_run
+    from testbed.harness.records import load_run
     from testbed.reports.html import write
 
     folder = find_run(run)
+    if summary is not None or badges is not None:
+        publish = dataclasses.replace(
+            Publish.checked(summary, badges), step_summary=None
+        )  # nothing runs: no job's page
+        publish(load_run(folder), folder)
+        if html is None and not open_it:
+            return
     if html is not None and (html.is_dir() or not html.absolute().parent.is_dir()):
         found = "it is a folder" if html.is_dir() else f"there is no folder {html.absolute().parent}"
         raise ConfigError(f"cannot write the page {str(html)!r}: {found}", hint="--html FILE")

@@ -18,6 +18,8 @@ from tests.reports.made_up import case, run
 if TYPE_CHECKING:
     from tests.harness.inner import Inner
 
+    from .conftest import Testbed
+
 __all__ = ["inner"]
 
 
@@ -71,3 +73,17 @@ def test_what_cannot_be_written_is_refused_before_the_run(
 def test_a_page_that_cannot_be_written_is_told_with_the_run(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot write the summary '/proc/no': .*\nhint: the run itself is whole: "):
         Publish(None, None, Path("/proc/no"))(run(case()), tmp_path)
+
+
+def test_a_run_that_is_over_gives_its_summary_and_badges_too(testbed: Testbed, tmp_path: Path) -> None:
+    folder = tmp_path / "runs" / "20260101-120000-abcd"
+    folder.mkdir(parents=True)
+    run(case()).save(folder)
+    page = tmp_path / "step.md"
+    env = {"GITHUB_STEP_SUMMARY": str(page)}
+    done = testbed("report", "latest", "--summary", "summary.md", "--badges", "badges", env=env)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert (tmp_path / "summary.md").read_text().startswith("## testbed: PASS")
+    assert (tmp_path / "badges" / "linux.svg").exists()
+    assert not page.exists()
+    assert not (folder / "report.html").exists()
