@@ -123,7 +123,9 @@ def _usage(error: typer.TyperException) -> int:
     describe = getattr(error, "format_message", error.__str__)
     context = getattr(error, "ctx", None)
     path = context.command_path if context is not None else "testbed"
-    note(f"error: {describe()}", style="red")
+    message = describe()
+    if message:  # of a command without its words the help was shown, and says all
+        note(f"error: {message}", style="red")
     note(f"hint: {called(f'{path} --help')}")
     return int(ExitCode.USAGE)
 

@@ -133,6 +133,13 @@ def _raise(error: BaseException) -> None:
     raise error
 
 
+def test_a_group_alone_shows_its_help_and_no_empty_error(testbed: Testbed) -> None:
+    done = testbed("make")
+    assert done.returncode == 4
+    assert "menuconfig" in done.stdout
+    assert done.stderr == "hint: testbed make --help\n"
+
+
 def test_debug_shows_the_traceback(testbed: Testbed) -> None:
     assert "Traceback" not in testbed("list", "nothing").stderr
     assert "Traceback" in testbed("--debug", "list", "nothing").stderr
