@@ -210,6 +210,9 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
         let token = self.operations.start(list, qd, request)?;
         if alone {
             self.poll_eagerly(qd, kind);
+        } else {
+            // It is already, unless a path panicked over the operation before this one.
+            self.activate(qd);
         }
         Ok(token)
     }
@@ -217,12 +220,17 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
     /// Poll an operation that was just started; where it is not done at once, its queue takes part in the rounds.
     fn poll_eagerly(&mut self, qd: i32, kind: Kind) {
         if !self.poll_head(qd, kind) {
-            if let Ok(found) = self.descriptors.get(qd) {
-                if !found.active {
-                    found.active = true;
-                    self.active.push(qd);
-                }
+            self.activate(qd);
+        }
+    }
+
+    fn activate(&mut self, qd: i32) {
+        match self.descriptors.get(qd) {
+            Ok(found) if !found.active => {
+                found.active = true;
+                self.active.push(qd);
             }
+            _ => {}
         }
     }
 

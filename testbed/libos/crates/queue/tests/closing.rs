@@ -3,6 +3,7 @@
 
 use std::cell::Cell;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
@@ -21,6 +22,8 @@ struct Seen {
     /// So many more polls of a close are pending.
     close_takes: Cell<usize>,
     open: Cell<usize>,
+    pops: Cell<usize>,
+    panics: Cell<bool>,
 }
 
 thread_local! {
@@ -73,6 +76,8 @@ impl IoPath for Slow {
         Poll::Ready(Ok(()))
     }
     fn poll_pop(&mut self, _: &mut Queue, _: &mut Buffer) -> Poll<Result<Option<SocketAddrV4>, Errno>> {
+        self.0.pops.set(self.0.pops.get() + 1);
+        assert!(!self.0.panics.get(), "as the test wants it");
         Poll::Pending
     }
     fn poll_close(&mut self, _: &mut Queue) -> Poll<Result<(), Errno>> {
@@ -164,6 +169,18 @@ fn a_wait_idles_when_nothing_moves_and_not_before_it_has_polled() {
     assert_eq!((seen.polls.get(), seen.idles.get()), (1, 0));
     assert_eq!(engine.wait(pop, Some(Duration::from_millis(5))).unwrap_err(), Errno::ETIMEDOUT);
     assert!(seen.idles.get() >= 1 && seen.polls.get() <= seen.idles.get() + 2);
+}
+
+#[test]
+fn a_queue_that_a_panic_went_through_is_polled_again() {
+    let (mut engine, qd, seen) = engine();
+    seen.panics.set(true);
+    assert!(catch_unwind(AssertUnwindSafe(|| engine.pop(qd))).is_err());
+    seen.panics.set(false);
+    let pop = engine.pop(qd).unwrap();
+    let before = seen.pops.get();
+    assert_eq!(engine.wait(pop, NOW).unwrap_err(), Errno::ETIMEDOUT);
+    assert!(seen.pops.get() > before);
 }
 
 #[test]
