@@ -68,7 +68,8 @@ def replay(
     record = Record.load(record_folder)
     _check(record, gdb=gdb or gdb_script is not None, until_s=until_s)
     what = prepare(contents, folder, record, record_folder, libos=None if libos is None else str(libos))
-    note(f"replay: {record.nodeid}, seed {contents.seed}, kernel {record.kernel or 'unknown'}")
+    kernel = record.kernel or "unknown"
+    note(f"replay: {record.nodeid}, seed {contents.seed}, kernel {kernel}; it took {record.wall_s:.1f} s")
     with _new_folder() as (new, mark):
         from testbed.cli.again import Task
 

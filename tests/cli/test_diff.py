@@ -96,10 +96,10 @@ def test_a_frame_is_decoded_side_by_side_after_those_before(inner: Inner, capsys
     lines = text.splitlines()
     at = next(index for index, line in enumerate(lines) if line.startswith("  A: "))
     assert code == DIFFERENT
-    assert re.match(r"^ +1 +0\.002000000 +h1-h2\.h1 +02:00:00:00:00:00 ", lines[at - 1]), text
+    assert re.match(r"^ +1 +0\.002000000 +> h1-h2\.h1 +02:00:00:00:00:00 ", lines[at - 1]), text
     assert "first difference" in lines[at - 2]  # one frame of context, not two
-    assert re.match(r"^  A: +2 +0\.002000000 +h1-h2\.h1 ", lines[at])
-    assert re.match(r"^  B: +2 +0\.002000000 +h1-h2\.h1 ", lines[at + 1])
+    assert re.match(r"^  A: +2 +0\.002000000 +> h1-h2\.h1 ", lines[at])
+    assert re.match(r"^  B: +2 +0\.002000000 +> h1-h2\.h1 ", lines[at + 1])
     assert re.search(r"^ +Raw\.load +b?'abcd' +b?'abXY'$", text, re.MULTILINE), text
     assert re.search(r"^ +byte 16 +63 +58\n +and 1 more bytes$", text, re.MULTILINE), text
 

@@ -82,9 +82,9 @@ def test_frames_of_all_ends_come_in_order_of_time(capsys: pytest.CaptureFixture[
     code, lines, told = packets(capsys, "--decoder", decoder)
     assert code == 0
     assert [re.split(r"\s{2,}", line.strip())[:5] for line in lines] == [
-        ["1.000000001", "h1-h2.h1", "10.0.1.1", "10.0.1.2", "TCP"],
-        ["2.000000000", "h1-h2.h2", "10.0.1.1", "10.0.1.2", "ICMP"],
-        ["3.000000000", "h1-h2.h1", "10.0.1.2", "10.0.1.1", "UDP"],
+        ["1.000000001", "> h1-h2.h1", "10.0.1.1", "10.0.1.2", "TCP"],
+        ["2.000000000", "> h1-h2.h2", "10.0.1.1", "10.0.1.2", "ICMP"],
+        ["3.000000000", "> h1-h2.h1", "10.0.1.2", "10.0.1.1", "UDP"],
     ]
     assert re.match(rf"^decoder: {decoder}.*\n3 frames\n$", told, re.IGNORECASE), told
 
