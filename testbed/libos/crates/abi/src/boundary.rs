@@ -73,8 +73,10 @@ fn guard(name: &str, call: impl FnOnce() -> Result<(), Errno>) -> c_int {
             let said = words(&*payload);
             // Formatting or the program's callback may panic, too; then there is nothing left to say.
             let _ = catch_unwind(|| log::error!("panic in {name}: {said}"));
-            // What a payload does when it is dropped is anybody's guess.
-            std::mem::forget(payload);
+            // What a payload does when it is dropped is anybody's guess; if that is a panic, the next one is not dropped.
+            if let Err(another) = catch_unwind(AssertUnwindSafe(|| drop(payload))) {
+                std::mem::forget(another);
+            }
             Errno::EIO.number()
         }
     }
