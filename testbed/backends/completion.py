@@ -71,6 +71,10 @@ class LibOSBroken(AssertionError):  # noqa: N818  # says what happened
     """A library broke the contract of its ABI: a result written in spite of an error, another token's completion."""
 
 
+class WorkloadFailed(AssertionError):  # noqa: N818  # says what happened
+    """A side of a workload failed; the message has its words."""
+
+
 class LibOSCrashed(GuestCrashed):
     """The process that a library lives in ended before its time."""
 

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.backends.completion import LibOSCrashed
+from testbed.backends.completion import LibOSCrashed, WorkloadFailed
 from testbed.backends.deploy import Deployed
 from testbed.backends.process import end_text, last_words
 from testbed.errors import ConfigError, DeadlineError, TestbedError
@@ -43,10 +43,6 @@ class Report:
     def latency_ns(self, name: str) -> int:
         """Give one figure of the round trips in ns: ``p50``, ``p99``, ``max``."""
         return int(self.fields["latency"][f"{name}_ns"])
-
-
-class WorkloadFailed(AssertionError):  # noqa: N818  # says what happened
-    """A side of a workload failed; the message has the words of all sides that did."""
 
 
 class Workload:

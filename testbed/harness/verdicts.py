@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.backends.completion import LibOSBroken, LibOSError, WorkloadFailed
 from testbed.errors import CapabilityError, DeadlineError, GuestCrashed, TestbedError
 from testbed.harness import kernlog
 from testbed.paths import package_dir
@@ -22,6 +23,10 @@ _BY_CLASS: tuple[tuple[type[BaseException], Verdict], ...] = (
     (CapabilityError, Verdict.SKIPPED),
     (GuestCrashed, Verdict.CRASHED),
     (DeadlineError, Verdict.TIMED_OUT),
+    # What a LibOS does wrong is its own fault in a fixture, too.
+    (LibOSError, Verdict.FAILED),
+    (LibOSBroken, Verdict.FAILED),
+    (WorkloadFailed, Verdict.FAILED),
     (TestbedError, Verdict.ERROR),
 )
 # What testbed's own code raises on purpose for what the test or the system under test did.

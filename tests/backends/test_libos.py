@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testbed.backends.completion import LibOSBroken, LibOSCrashed, LibOSError, LibOSTimeout, Op
-from testbed.backends.workload import WorkloadFailed, finish
+from testbed.backends.completion import LibOSBroken, LibOSCrashed, LibOSError, LibOSTimeout, Op, WorkloadFailed
+from testbed.backends.workload import finish
 from testbed.errors import ConfigError
 from testbed.libos.foreign_flavor import Wrapper
 from tests.libos.broken import small
