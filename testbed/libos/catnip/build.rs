@@ -4,14 +4,52 @@
 
 use std::process::Command;
 
-/// Of DPDK's libraries, those whose functions the shim calls; drivers are plugins that DPDK loads itself.
-const LIBRARIES: [&str; 4] = ["rte_eal", "rte_ethdev", "rte_mbuf", "rte_mempool"];
+/// Of DPDK, linked into the library: what the shim calls, what that needs, and drivers. The shared `librte_*.so` would load all of some 170
+/// drivers at their start (`eal_plugins_init`), which takes a guest seconds.
+const LIBRARIES: [&str; 14] = [
+    "rte_eal",
+    "rte_ethdev",
+    "rte_kvargs",
+    "rte_mbuf",
+    "rte_mempool",
+    "rte_meter",
+    "rte_net",
+    "rte_pci",
+    "rte_ring",
+    "rte_telemetry",
+    "rte_bus_pci",
+    "rte_bus_vdev",
+    "rte_mempool_ring",
+    "rte_net_af_packet",
+];
+
+/// Drivers of network cards and what they need of DPDK.
+const CARDS: [&str; 15] = [
+    "rte_cryptodev",
+    "rte_hash",
+    "rte_ip_frag",
+    "rte_rcu",
+    "rte_security",
+    "rte_timer",
+    "rte_common_iavf",
+    "rte_net_e1000",
+    "rte_net_i40e",
+    "rte_net_iavf",
+    "rte_net_ice",
+    "rte_net_ixgbe",
+    "rte_net_virtio",
+    "rte_net_vmxnet3",
+    "rte_net_ena",
+];
+
+/// Of the system.
+const SYSTEM: [&str; 3] = ["numa", "bsd", "m"];
 
 fn main() {
     println!("cargo:rerun-if-changed=src/shim.c");
     println!("cargo:rerun-if-env-changed=PKG_CONFIG_PATH");
     println!("cargo:rustc-check-cfg=cfg(dpdk)");
-    let (Some(flags), Some(folders)) = (pkg_config("--cflags"), pkg_config("--libs-only-L")) else {
+    let (Some(flags), Some(folder)) = (pkg_config("--cflags"), pkg_config("--variable=libdir")) else {
         println!("cargo:warning=catnip is built without DPDK: pkg-config knows no libdpdk (package libdpdk-dev)");
         return;
     };
@@ -25,12 +63,16 @@ fn main() {
         };
     }
     shim.compile("shim");
-    for folder in folders.split_whitespace().filter_map(|flag| flag.strip_prefix("-L")) {
-        println!("cargo:rustc-link-search=native={folder}");
+    println!("cargo:rustc-link-search=native={}", folder.trim());
+    // Drivers announce themselves by constructors that nobody calls by name: they are linked whole.
+    for library in LIBRARIES.iter().chain(&CARDS) {
+        println!("cargo:rustc-link-lib=static:+whole-archive,-bundle={library}");
     }
-    for library in LIBRARIES {
+    for library in SYSTEM {
         println!("cargo:rustc-link-lib=dylib={library}");
     }
+    // A function that is in none of them is an error now, not when a card's driver calls it.
+    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,defs");
     println!("cargo:rustc-cfg=dpdk");
 }
 
