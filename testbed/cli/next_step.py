@@ -79,9 +79,9 @@ def _again(run: RunRecord) -> tuple[Step, ...]:
 
 
 def _kernel_is_built() -> bool:
-    from testbed.libos.artifacts import ArtifactStore
+    from testbed.cli.former import build_s
 
-    return any(artifact.path.name.startswith("linux-") for artifact in ArtifactStore().all())
+    return build_s("linux") is not None
 
 
 def _lines(headline: str, steps: tuple[Step, ...]) -> list[str]:
