@@ -118,7 +118,7 @@ def digest(workspace: Path, name: str) -> str:
 
 
 def _counts(path: Path, folder: Path) -> bool:
-    return path.is_file() and path.relative_to(folder).parts[0] not in {"target", "tests", "benches", "fuzz"}
+    return path.is_file() and path.relative_to(folder).parts[0] not in {"target", "tests", "examples", "benches", "fuzz"}
 
 
 def members(workspace: Path, name: str) -> list[Path]:
