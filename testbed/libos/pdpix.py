@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 # None: any x86-64 can run it, and what a shared library exports by default is `#[no_mangle]`, nothing else.
 _FLAGS: tuple[str, ...] = ()
 _SOURCES = (".rs", ".c", ".h", ".toml")
+_NOT_BUILT = frozenset({"target", "tests", "examples", "benches", "fuzz"})
 
 
 def _nothing() -> dict[str, str]:
@@ -118,7 +119,7 @@ def digest(workspace: Path, name: str) -> str:
 
 
 def _counts(path: Path, folder: Path) -> bool:
-    return path.is_file() and path.relative_to(folder).parts[0] not in {"target", "tests", "examples", "benches", "fuzz"}
+    return path.is_file() and path.relative_to(folder).parts[0] not in _NOT_BUILT
 
 
 def members(workspace: Path, name: str) -> list[Path]:
