@@ -42,9 +42,10 @@ def test_dropped_option_is_named(tmp_path: Path) -> None:
 def test_compile_error_of_a_users_patch_is_shown(tmp_path: Path) -> None:
     patch = tmp_path / "broken.patch"
     patch.write_text(
-        "--- a/arch/um/kernel/umid.c\n+++ b/arch/um/kernel/umid.c\n@@ -1,1 +1,2 @@\n"
+        "--- a/arch/um/kernel/umid.c\n+++ b/arch/um/kernel/umid.c\n@@ -1,2 +1,3 @@\n"
         " // SPDX-License-Identifier: GPL-2.0\n"
         "+#error planted by a test\n"
+        " /*\n"
     )
     with pytest.raises(BuildError, match=r"error: #error planted by a test(.|\n)*log: .*failed/linux-.*\.log$"):
         build_linux(patches=[patch], store=ArtifactStore(tmp_path / "store"))

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.build
 
 COMMENT = (
-    "--- a/arch/um/kernel/umid.c\n+++ b/arch/um/kernel/umid.c\n@@ -1,1 +1,2 @@\n"
+    "--- a/arch/um/kernel/umid.c\n+++ b/arch/um/kernel/umid.c\n@@ -1,2 +1,3 @@\n"
     " // SPDX-License-Identifier: GPL-2.0\n"
     "+/* this changes nothing */\n"
+    " /*\n"
 )
 
 
