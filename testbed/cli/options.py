@@ -65,7 +65,12 @@ Backend = Annotated[
     str,
     typer.Option(help="Where networks are brought up.", autocompletion=_complete_backend, callback=_backend),
 ]
-Libos = Annotated[str, typer.Option(help="The flavor under test (linux: the kernel and all LibOSes), or the folder of an artifact.", callback=_libos)]
+Libos = Annotated[
+    str,
+    typer.Option(
+        help="The flavor under test (linux: the kernel and all LibOSes), or the folder of an artifact.", callback=_libos
+    ),
+]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the records of all executions, not only of the first.")]
 RunDir = Annotated[
     Path | None,

@@ -190,3 +190,12 @@ def test_a_wrapper_has_its_artifact_in_the_node(project: Path) -> None:
     found = foreign_flavor.wrapper(declared)
     assert found.words == ("env", "LD_PRELOAD=/libos/wrap/libmystack.so")
     assert [file.name for file in found.files.values()] == ["libmystack.so"]
+
+
+def test_a_kernel_goes_through_the_builder_of_linux(project: Path, kernel_tree: Path) -> None:
+    (project / "mine.config").write_text("CONFIG_NET=y\n")
+    declare(project, f'[libos.mykernel]\nabi = "kernel"\nsource = "{kernel_tree}"\nconfig = "mine.config"\n')
+    before = sorted(kernel_tree.rglob("*"))
+    with pytest.raises((BuildError, ConfigError), match=r"patch|9\.9|6\.12"):
+        foreign_flavor.kernel(foreign()["mykernel"])
+    assert sorted(kernel_tree.rglob("*")) == before
