@@ -10,6 +10,8 @@ use smoltcp::wire::{Icmpv4DstUnreachable, Icmpv4Message, Icmpv4Packet, IpProtoco
 pub const IPV4_HEADER_BYTES: usize = 20;
 /// Length of a TCP header without options, bytes.
 pub const TCP_HEADER_BYTES: usize = 20;
+/// TCP's number (RFC 9293).
+const TCP: u8 = 6;
 /// Kinds of TCP options (RFC 9293, 3.1).
 const OPTION_END: u8 = 0;
 const OPTION_NOP: u8 = 1;
@@ -29,8 +31,11 @@ pub struct Segment {
 
 /// Reads a TCP segment out of a packet that is no fragment.
 pub fn segment(packet: &[u8]) -> Option<Segment> {
+    if packet.get(9) != Some(&TCP) {
+        return None;
+    }
     let ip = Ipv4Packet::new_checked(packet).ok()?;
-    if ip.next_header() != IpProtocol::Tcp || ip.more_frags() || ip.frag_offset() != 0 {
+    if ip.more_frags() || ip.frag_offset() != 0 {
         return None;
     }
     let tcp = TcpPacket::new_checked(ip.payload()).ok()?;
@@ -41,6 +46,12 @@ pub fn segment(packet: &[u8]) -> Option<Segment> {
         ack: tcp.ack(),
         rst: tcp.rst(),
     })
+}
+
+/// Says whether a packet is one of several fragments.
+pub fn is_fragment(packet: &[u8]) -> bool {
+    // More fragments, or an offset.
+    packet.get(6..8).is_some_and(|field| u16::from_be_bytes([field[0], field[1]]) & 0x3fff != 0)
 }
 
 /// What an ICMP error says of a packet that we sent.
@@ -97,6 +108,9 @@ fn icmp_errno(kind: Icmpv4Message, code: u8) -> Option<Errno> {
 
 /// Lowers the MSS that a SYN announces (RFC 9293, 3.7.1) to `mss` bytes, with its checksum; other packets stay as they are.
 pub fn clamp_mss(packet: &mut [u8], mss: u16) {
+    if packet.get(9) != Some(&TCP) {
+        return;
+    }
     let is_syn = segment(packet).is_some_and(|segment| segment.syn);
     if !is_syn {
         return;

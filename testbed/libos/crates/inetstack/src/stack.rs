@@ -15,7 +15,7 @@ use crate::arp::Neighbours;
 use crate::core::Core;
 use crate::device::{FrameDevice, FrameReceiver, FrameSender};
 use crate::link::{Inward, Link, Outlet};
-use crate::packet::{clamp_mss, refusal, segment};
+use crate::packet::{clamp_mss, is_fragment, refusal, segment};
 use crate::phy::{Blueprint, Phy};
 use crate::ports::Ports;
 use crate::routes::{Hop, Routes};
@@ -127,9 +127,13 @@ impl<D: FrameDevice> Stack<D> {
         let received = self.take_in();
         let late = self.deadline.flatten().is_some_and(|deadline| deadline <= now);
         let failures = self.tcp.failures;
-        if received || late || self.core.dirty {
+        if late || self.core.dirty {
             self.deadline = None;
             self.send_out();
+        } else if received {
+            self.deadline = None;
+            let (_, sender) = self.device.split();
+            sender.flush();
         } else if self.deadline.is_none() {
             self.deadline = Some(self.look_at_clocks());
         }
@@ -147,7 +151,10 @@ impl<D: FrameDevice> Stack<D> {
             frames += 1;
             match outlet.link.classify(frame) {
                 Inward::Packet(packet) => take_packet(packet, &mut outlet, core, tcp, udp),
-                Inward::Arp(arp) => outlet.take_arp(arp),
+                Inward::Arp(arp) => {
+                    outlet.take_arp(arp);
+                    core.dirty = true;
+                }
                 Inward::Other => {}
             }
         }
@@ -223,7 +230,7 @@ fn since_epoch(time: Time) -> Duration {
     Duration::from_micros(u64::try_from(time.total_micros()).unwrap_or(0))
 }
 
-/// Gives a packet to smoltcp, and does before and after what smoltcp does not.
+/// Gives a packet to smoltcp, which may make TCP want to send (UDP answers at once or not at all), and does before and after what smoltcp does not.
 fn take_packet<S: FrameSender>(
     packet: &[u8],
     outlet: &mut Outlet<'_, S>,
@@ -236,6 +243,7 @@ fn take_packet<S: FrameSender>(
     let mut packet = packet;
     let mut found = None;
     if let Some(segment) = &segment {
+        core.dirty = true;
         if !tcp.before(core, segment) {
             return;
         }
@@ -252,6 +260,8 @@ fn take_packet<S: FrameSender>(
             udp.refuse(&refusal);
         }
     }
+    // A fragment may be the last one of a segment.
+    core.dirty |= is_fragment(packet);
     let mut phy = Phy { packet: Some(packet), outlet };
     core.interface.poll_ingress_single(core.now, &mut phy, &mut core.sockets);
     if let (Some(segment), Some((id, state))) = (&segment, found) {
