@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 FILE = "testbed.toml"
 VARIABLE = "TESTBED_TOML"
 ABIS = ("demi", "preload", "kernel")
-ABILITIES = ("tcp", "udp", "pipe", "threads", "user-stack")
+ABILITIES = ("tcp", "udp", "pipe", "threads", "user-stack", "loopback")
 _LIST = "a list of strings"
 _TABLE = "a table of strings"
 # Key: what its value is, and for which ABIs it is.

@@ -29,8 +29,8 @@ class Library:
     Args:
         name: The flavor's name.
         file: The shared library on the host.
-        abilities: What it can do: ``tcp``, ``udp``, ``pipe``, ``threads``, ``user-stack`` (addresses of its own, so
-            that the node's kernel must have none on that interface).
+        abilities: What it can do: ``tcp``, ``udp``, ``pipe``, ``threads``, ``loopback`` (reaches only its own
+            node), ``user-stack`` (addresses of its own, so that the node's kernel must have none on that interface).
         env: Variables beside ``LIBOS`` and ``CONFIG_PATH``.
         template: The jinja2 template of its configuration.
         artifact: Name of its artifact and the SHA-256 of the library, for the record.

@@ -9,6 +9,8 @@ import pytest
 
 from testbed.harness.flavors import skip_reason
 from testbed.harness.records import load_run
+from testbed.libos.flavor import flavors
+from testbed.libos.foreign import ABILITIES
 from testbed.reports.runjson import problems
 from testbed.reports.terminal import libos_lines
 from tests.libos.broken import INCLUDE, SOURCE
@@ -89,6 +91,13 @@ def test_an_unknown_ability_or_flavor_is_refused(mine: Inner) -> None:
     mine.suite("import pytest\n@pytest.mark.flavors('tpc')\ndef test_x(network, flavor): pass\n", name="other")
     result = mine.run("--libos", "mine", "suites/other")
     assert "flavors('tpc'); did you mean 'tcp'?" in "\n".join(result.outlines)
+
+
+def test_what_our_libraries_can_do_is_known() -> None:
+    ours = [known for known in flavors().values() if known.crate is not None]
+    assert len(ours) >= 5
+    for known in ours:
+        assert known.capabilities <= set(ABILITIES), known.name
 
 
 def test_the_first_pattern_that_fits_gives_the_reason() -> None:
