@@ -11,11 +11,14 @@ from testbed.harness.flavors import skip_reason
 from testbed.harness.records import load_run
 from testbed.libos.flavor import flavors
 from testbed.libos.foreign import ABILITIES
+from testbed.libos.library import host_program
 from testbed.reports.runjson import problems
 from testbed.reports.terminal import libos_lines
 from tests.libos.broken import INCLUDE, SOURCE
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.harness.inner import Inner
 
 SUITE = """
@@ -49,8 +52,15 @@ def verdicts(inner: Inner) -> dict[str, str]:
     return {case["nodeid"].partition("::")[2]: case["verdict"] for case in inner.document()["cases"]}
 
 
+@pytest.fixture(scope="module")
+def program() -> Path:
+    """Give our host program, from the user's own cache; this process remembers it."""
+    return host_program()
+
+
 @pytest.fixture
-def mine(inner: Inner) -> Inner:
+def mine(program: Path, inner: Inner) -> Inner:
+    assert program.is_file()
     inner.suite(SUITE)
     (inner.pytester.path / "testbed.toml").write_text(TABLE)
     return inner
