@@ -213,7 +213,7 @@ impl<D: FrameDevice> Stack<D> {
 
     /// When [`Stack::poll`] has something to do though no frame comes; only for those who keep their own time.
     pub fn deadline(&self) -> Option<Duration> {
-        if self.core.dirty {
+        if self.core.dirty || self.deadline.is_none() {
             return Some(Duration::ZERO);
         }
         self.deadline.flatten().map(since_epoch)
