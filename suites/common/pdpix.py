@@ -4,16 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
-
-from scapy.layers.inet import TCP, UDP
+from typing import TYPE_CHECKING, TypedDict, Unpack
 
 from testbed.backends.workload import finish
 from testbed.libos.library import find_library
 
 if TYPE_CHECKING:
-    from scapy.packet import Packet
-
+    from testbed.backends.libos import LibOS
     from testbed.backends.network import Network
     from testbed.backends.node import Node
     from testbed.backends.workload import Report, Workload
@@ -22,13 +19,30 @@ PORT = 7000
 LINK = "h1-h2"
 
 
+class Options(TypedDict, total=False):
+    """What both sides of a workload are told; ``testbed workload help`` says what each is."""
+
+    size: int
+    requests: int
+    clients: int
+    mode: str
+    threads: int
+    closes: str
+    operation: str
+    how: str
+    rate: int
+    idle: float
+    retry: float
+    timeout: float
+
+
 @dataclass(frozen=True)
 class Sides:
-    """The two sides of a workload on one LibOS, in the scenario ``pair``.
+    """The two sides of a conversation on one LibOS, in the scenario ``pair``.
 
-    Those that know no other node (pipes, loopback) are both in ``h1``.
+    Those of a LibOS that knows no other node (pipes, loopback) are both in ``h1``.
 
-    Args:
+    Attributes:
         network: The network.
         flavor: The LibOS.
     """
@@ -38,7 +52,7 @@ class Sides:
 
     @property
     def alone(self) -> bool:
-        """Whether both sides are on one node, and nothing is to be seen on the wire."""
+        """Whether both sides are on one node, so that nothing may be seen on the wire."""
         return not {"pipe", "loopback"}.isdisjoint(find_library(self.flavor).abilities)
 
     @property
@@ -56,31 +70,30 @@ class Sides:
         """The server's IPv4 address, as the client knows it."""
         return "127.0.0.1" if self.alone else self.server.address()
 
-    def serve(self, name: str, **options: object) -> Workload:
+    def engines(self) -> tuple[LibOS, LibOS]:
+        """Start an engine on each side, in processes of their own; give the client's and the server's."""
+        return self.client.libos(self.flavor), self.server.libos(self.flavor)
+
+    def serve(self, name: str, **options: Unpack[Options]) -> Workload:
         """Start the server of a workload; it is ready when this returns."""
         return self.server.workload(name, libos=self.flavor, server=self._place(name), **options)
 
-    def ask(self, name: str, **options: object) -> Workload:
+    def ask(self, name: str, **options: Unpack[Options]) -> Workload:
         """Start the client of a workload."""
         return self.client.workload(name, libos=self.flavor, client=self._place(name), **options)
 
-    def run(self, name: str, **options: object) -> tuple[Report, Report]:
-        """Run both sides with the same options, to their ends; give the server's report and the client's.
+    def run(self, name: str, **options: Unpack[Options]) -> tuple[Report, Report]:
+        """Run both sides with the same options to their ends; give the server's report and the client's.
 
         Raises:
-            AssertionError: One side failed; with the words of both where both did.
+            AssertionError: A side failed; with the words of both where both did.
         """
         server = self.serve(name, **options)
         client = self.ask(name, **options)
         there, here = finish(server, client)
+        assert (there["role"], here["role"]) == ("server", "client")
         assert (there["error"], here["error"]) == (None, None)
         return there, here
-
-    def segments(self) -> list[Packet]:
-        """Give the TCP segments and UDP datagrams that either node received, in the order of time."""
-        link = self.network.link(LINK)
-        found = [packet for end in link.ends for packet in link.packets(end) if TCP in packet or UDP in packet]
-        return sorted(found, key=lambda packet: float(packet.time))
 
     def _place(self, name: str) -> str:
         return "pipe" if name.startswith("pipe-") else f"{self.address}:{PORT}"

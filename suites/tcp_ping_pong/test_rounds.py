@@ -7,19 +7,33 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from suites.common.pdpix import Sides
+from suites.common.connections import connections
+from suites.common.pdpix import LINK, PORT, Sides
 
 if TYPE_CHECKING:
     from testbed.backends.network import Network
 
 ROUNDS = 1024
+DELAY_S = 50e-6
 
 
 @pytest.mark.flavors("tcp")
-@pytest.mark.scenario("pair")
+@pytest.mark.scenario("pair", delay_ms=DELAY_S * 1000)
 @pytest.mark.parametrize("size", [64, 1, 1460, 65536])
 def test_each_message_comes_back_whole(network: Network, flavor: str, size: int) -> None:
-    there, here = Sides(network, flavor).run("tcp-ping-pong", size=size, requests=ROUNDS)
+    """Both sides have sent and received 1024 messages, byte by byte, on one connection that ends in order."""
+    sides = Sides(network, flavor)
+    there, here = sides.run("tcp-ping-pong", size=size, requests=ROUNDS)
+    assert there["connections"] == here["connections"] == 1
     assert there["received"] == here["sent"] == ROUNDS
     assert here["received"] == there["sent"] == ROUNDS
-    assert there["received_bytes"] == here["received_bytes"] == ROUNDS * size
+    assert there["received_bytes"] == here["sent_bytes"] == ROUNDS * size
+    assert here["received_bytes"] == there["sent_bytes"] == ROUNDS * size
+    found = connections(network, LINK, PORT)
+    if sides.alone:
+        assert not found
+        return
+    assert here.latency_ns("min") >= 2e9 * DELAY_S
+    (connection,) = found
+    assert connection.client.stream_bytes == connection.server.stream_bytes == ROUNDS * size
+    assert connection.client.resets == connection.server.resets == 0
