@@ -17,7 +17,7 @@ from testbed.errors import ConfigError, TestbedError, near_misses
 from testbed.scenarios import layout
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
     from types import TracebackType
 
     from testbed.backends.base import BackendOptions
@@ -58,6 +58,7 @@ class Network:
         settle_ns: Nanoseconds from boot to t = 0.
         artifacts: Name of the kernel's (where it is ours) and the agent's artifact to the SHA-256 of its program.
         hello: What the agent answered to the greeting.
+        arrange: Gets the plan before the agent does, and may change it: for a backend where others build, too.
 
     Raises:
         CapabilityError: The kernel lacks something that the topology needs.
@@ -76,6 +77,7 @@ class Network:
         settle_ns: int,
         artifacts: Mapping[str, str],
         hello: Mapping[str, Any],
+        arrange: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.session = session
         self.topology = topology
@@ -92,6 +94,8 @@ class Network:
         interfaces = self.interfaces = layout.interfaces(topology)
         session.ends = [(str(link.name), link.ends) for link in topology.links]
         plan = make_plan(topology, interfaces, seed=seed, options=options, settle_ns=settle_ns)
+        if arrange is not None:
+            arrange(plan)
         record = {"topology": topology.digest(), "seed": seed, "capture": plan["capture"]}
         session.call("up", record=record, plan=plan)
         self.epoch_ns = EPOCH_NS

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from testbed.backends.mininet import MininetBackend
 from testbed.backends.netns import NetnsBackend
 from testbed.backends.timetravel import TimeTravelBackend
 from testbed.errors import CapabilityError, ConfigError, near_misses
@@ -13,9 +14,10 @@ if TYPE_CHECKING:
     from testbed.backends.base import Backend
 
 DEFAULT = "timetravel"
-_BACKENDS: dict[str, type[TimeTravelBackend | NetnsBackend]] = {
+_BACKENDS: dict[str, type[Backend]] = {
     TimeTravelBackend.name: TimeTravelBackend,
     NetnsBackend.name: NetnsBackend,
+    MininetBackend.name: MininetBackend,
 }
 
 

@@ -108,10 +108,10 @@ pub fn bring_up(plan: &Plan, first: u32, home: &Home, route: &mut Netlink, has_n
     let by_name = index_nodes(plan)?;
     let mut fabric = Fabric { first, nodes: Vec::with_capacity(plan.nodes.len()), by_name, links: Vec::new() };
     let qdiscs = plan.links.iter().map(|l| choose(l, has_netem)).collect::<Result<Vec<_>>>()?;
-    fabric.nodes = create_nodes(&plan.nodes)?;
+    fabric.nodes = create_nodes(plan)?;
     add_interfaces(plan, &mut fabric)?;
     let mut batch = Batch::new();
-    for (number, link) in plan.links.iter().enumerate() {
+    for (number, link) in plan.links.iter().enumerate().filter(|_| plan.made.is_none()) {
         add_pair(&mut batch, number, link, &fabric)?;
     }
     for (number, link) in plan.links.iter().enumerate() {
@@ -130,13 +130,24 @@ pub fn bring_up(plan: &Plan, first: u32, home: &Home, route: &mut Netlink, has_n
     result.map(|()| fabric)
 }
 
-/// Make the namespaces, on every CPU that there is: the kernel takes a third of a millisecond for each. A thread's
-/// namespace is its own, so this one stays where it is.
-fn create_nodes(planned: &[PlanNode]) -> Result<Vec<Node>> {
+/// Make the namespaces (or enter those that are there), on every CPU that there is: the kernel takes a third of a
+/// millisecond for each. A thread's namespace is its own, so this one stays where it is.
+fn create_nodes(plan: &Plan) -> Result<Vec<Node>> {
+    let pids: Vec<Option<i32>> = match &plan.made {
+        None => vec![None; plan.nodes.len()],
+        Some(made) => made.pids.iter().copied().map(Some).collect(),
+    };
+    if pids.len() != plan.nodes.len() {
+        return Err(Error::usage(format!("{} pids for {} nodes", pids.len(), plan.nodes.len())));
+    }
+    let planned: Vec<(&PlanNode, Option<i32>)> = plan.nodes.iter().zip(pids).collect();
     let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
     let share = planned.len().div_ceil(workers).max(1);
-    let create = |node: &PlanNode| {
-        let made = Node::create(&node.name, node.kind)?;
+    let create = |(node, pid): &(&PlanNode, Option<i32>)| {
+        let made = match *pid {
+            None => Node::create(&node.name, node.kind)?,
+            Some(pid) => Node::adopt(&node.name, node.kind, pid)?,
+        };
         base_sysctls(node.kind)?;
         sysctls(&node.name, &node.sysctls, false).map(|()| made)
     };
@@ -370,7 +381,7 @@ fn configure(plan: &Plan, fabric: &mut Fabric) -> Result<()> {
         batch.add(RTM_SETLINK, 0, format!("{}: lo up", node.name), |m| {
             m.raw(&ifinfo(0, 1, UP, UP));
         });
-        if node.kind == NodeKind::Switch {
+        if node.kind == NodeKind::Switch && plan.made.is_none() {
             add_bridge(batch, node);
         }
         for interface in &node.interfaces {

@@ -51,6 +51,18 @@ impl Node {
     /// Make the node's network namespace; the agent is left inside it, the caller goes home.
     pub fn create(name: &str, kind: NodeKind) -> Result<Self> {
         sys::unshare(libc::CLONE_NEWNET).context(|| format!("making the network namespace of {name}"))?;
+        Node::here(name, kind)
+    }
+
+    /// Take the network namespace of a process as the node's; the agent is left inside it, the caller goes home.
+    pub fn adopt(name: &str, kind: NodeKind, pid: libc::pid_t) -> Result<Self> {
+        let path = format!("/proc/{pid}/ns/net");
+        let net = File::open(&path).context(|| format!("{name}: {path}"))?;
+        sys::setns(net.as_fd(), libc::CLONE_NEWNET).context(|| format!("entering {name}"))?;
+        Node::here(name, kind)
+    }
+
+    fn here(name: &str, kind: NodeKind) -> Result<Self> {
         Ok(Node {
             name: name.to_owned(),
             kind,

@@ -114,6 +114,18 @@ pub struct Plan {
     pub rules: Vec<PlanRule>,
     pub capture: Option<PlanCapture>,
     pub settle: i64,
+    /// Set where somebody else has made the nodes and the pairs of the links.
+    pub made: Option<Made>,
+}
+
+/// What somebody else (Mininet) has made in the agent's own namespaces before `up`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Made {
+    /// The index that interfaces of nodes count from.
+    pub first: u32,
+    /// Of each node, a process in its network namespace.
+    pub pids: Vec<i32>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize, PartialEq, Eq)]

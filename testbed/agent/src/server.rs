@@ -215,7 +215,10 @@ impl Server {
             return Err(Error::usage("an agent brings up one network, once"));
         }
         let plan = up.plan;
-        let first = bringup::first_index(&mut base.route)?;
+        let first = match &plan.made {
+            None => bringup::first_index(&mut base.route)?,
+            Some(made) => made.first,
+        };
         let fabric = bringup::bring_up(&plan, first, &base.home, &mut base.route, base.has_netem)?;
         let guest = matches!(self.place, Place::Guest);
         if let Some(wanted) = plan.capture.filter(|_| plan.links.iter().any(|l| l.capture)) {

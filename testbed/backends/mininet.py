@@ -1,0 +1,153 @@
+# SPDX-License-Identifier: MIT
+"""The backend whose networks Mininet builds, by its own API, on the host's kernel and in real time."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from testbed.backends import mininet_plan, namespaces
+from testbed.backends.artifacts import find_agent, identify
+from testbed.backends.base import Backend, BackendOptions, Recorder
+from testbed.backends.child import Child
+from testbed.backends.network import Network
+from testbed.backends.recorders import NullRecorder
+from testbed.errors import CapabilityError, DeadlineError, TestbedError
+from testbed.scenarios.mininet_python import mininet_python
+
+if TYPE_CHECKING:
+    from testbed.backends.namespaces import Namespaces
+    from testbed.scenarios.topology import Topology
+
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_PROGRAMS = {
+    "mnexec": "mininet",
+    "brctl": "bridge-utils",
+    "ifconfig": "net-tools",
+    "ip": "iproute2",
+    "ethtool": "ethtool",
+    "nsenter": "util-linux",
+}
+_DRIVER = Path(__file__).with_name("mininet_driver.py")
+
+
+class MininetBackend(Backend):
+    """Mininet's hosts, links and Linux bridges, with the agent beside them; time is the host's.
+
+    Mininet runs inside the agent's namespaces, so whatever it makes ends with the agent, and the agent with us,
+    however that comes about; several networks, and a Mininet of the user's own, do not meet.
+    """
+
+    name = "mininet"
+    virtual_time = False
+    promises_identical_bits = False
+
+    def capabilities(self, options: BackendOptions | None = None) -> frozenset[str]:
+        """Ask an agent what the host's kernel can do, if Mininet is there."""
+        _check_installed()
+        return namespaces.capabilities(find_agent((options or BackendOptions()).agent))
+
+    def up(
+        self,
+        topology: Topology,
+        *,
+        seed: int = 1,
+        recorder: Recorder | None = None,
+        options: BackendOptions | None = None,
+    ) -> Network:
+        """Let Mininet build the topology in fresh namespaces; see :meth:`Backend.up`."""
+        given = options or BackendOptions()
+        _check_installed()
+        agent = find_agent(given.agent)
+        session, place = namespaces.start(agent, recorder=recorder or NullRecorder(), options=given)
+        try:
+            hello = namespaces.greet(session, [os.fspath(path) for path in given.shares])
+            check_shapes(topology, hello["capabilities"])
+            return Network(
+                session,
+                topology,
+                backend=self.name,
+                virtual_time=False,
+                seed=seed,
+                options=given,
+                settle_ns=0,
+                artifacts=identify(agent),
+                hello=hello,
+                arrange=lambda plan: _build(plan, place, given.wall_limit_s),
+            )
+        except BaseException:
+            session.close()
+            raise
+
+
+def check_shapes(topology: Topology, capabilities: list[str]) -> None:
+    """Refuse what the host's kernel cannot do to a link before Mininet has built anything.
+
+    Raises:
+        CapabilityError: A link asks for what needs a queueing discipline that the kernel lacks.
+    """
+    for link in topology.links:
+        for shape in link.shapes:
+            only_rate = shape.changed(rate_bps=None).clean
+            needed = "tbf" if only_rate else "netem"
+            if not shape.clean and "netem" not in capabilities and needed not in capabilities:
+                clean = {"rate_bps": None, "queue_packets": 1000, "delay_ms": 0.0}
+                wanted = ", ".join(
+                    f"{key}={value!r}" for key, value in shape.to_dict().items() if clean.get(key, 0) != value
+                )
+                raise CapabilityError(
+                    f"link {link.name!r} asks for {wanted}: that needs {needed}, which this machine's kernel lacks",
+                    hint="--backend timetravel has a kernel of its own that can",
+                )
+
+
+def _check_installed() -> None:
+    """Refuse a machine without Mininet or one of the programs that it runs."""
+    for program, package in _PROGRAMS.items():
+        if shutil.which(program, path=PATH) is None:
+            raise CapabilityError(
+                f"the backend mininet needs the program {program!r}, which is not installed",
+                hint=f"apt-get install -y {package}",
+            )
+    mininet_python()
+
+
+def _build(plan: dict[str, Any], place: Namespaces, limit_s: float | None) -> None:
+    """Have Mininet build a plan beside the agent, and change the plan into that of what is left to do.
+
+    Raises:
+        DeadlineError: It took longer than the network may live.
+        TestbedError: Mininet failed; has its last words.
+    """
+    here, there = socket.socketpair()
+    with here:
+        try:
+            driver = Child(
+                [
+                    *(str(shutil.which("nsenter", path=PATH)), f"--target={place.first_pid()}"),
+                    *("--user", "--ipc", "--net", "--mount", "--uts", "--pid", "--preserve-credentials", "--"),
+                    *(str(mininet_python()), "-I", "-c", _DRIVER.read_text(encoding="utf-8")),
+                ],
+                env={"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8"},
+                fds={namespaces.CHANNEL_FD: there.fileno()},
+                log=place.child.log,
+            )
+        finally:
+            there.close()
+        place.guests.append(driver)
+        here.settimeout(limit_s)
+        try:
+            here.sendall(json.dumps(mininet_plan.for_mininet(plan)).encode() + b"\n")
+            answer = here.makefile("rb").readline()
+        except TimeoutError as error:
+            raise DeadlineError(f"Mininet was not done within {limit_s:g} s of wall time") from error
+        except OSError:  # it ended before it had read its plan
+            answer = b""
+        if not answer:
+            end = driver.end(wait_s=2.0)
+            raise TestbedError(f"Mininet did not build the network ({end}); its last words:\n{driver.log_tail()}")
+    mininet_plan.for_agent(plan, json.loads(answer))

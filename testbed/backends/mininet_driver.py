@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""Builds a network by Mininet's own API; runs under the Python that has Mininet, inside the agent's namespaces.
+
+It imports nothing of ours: its text is handed to that Python, which reads one line of JSON from descriptor 3 (made by
+``mininet_plan.py``) and answers with one: ``{"first": index, "pids": {node: pid}}``. It lives on, with Mininet's shells
+below it, until the agent's namespaces end.
+
+Mininet's classes stay as they are but for what their parents cannot do here:
+
+- a node's shell gets its network namespace from us and not from ``mnexec -n``, which would also mount a writable
+  sysfs: nothing that runs here may have one (doc/internals.md, section 5);
+- a link is two veth pairs that meet in Mininet's root namespace, so that captures and impairments lie between the
+  nodes and a node's own interfaces carry no qdisc of ours (section 2).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from mininet.link import Link
+from mininet.log import setLogLevel
+from mininet.net import Mininet
+from mininet.node import Node
+from mininet.nodelib import LinuxBridge
+from mininet.topo import Topo
+
+CHANNEL_FD = 3
+CLONE_NEWNS = 0x0002_0000  # <linux/sched.h>
+CLONE_NEWNET = 0x4000_0000
+FABRIC_OFFSET = 1000  # of the agent's fabric, from the first free index (testbed/agent/src/bringup.rs)
+PORTS_PER_LINE = 200  # a terminal takes 4,096 bytes per line (termios(3), MAX_CANON)
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_first = max(index for index, _ in socket.if_nameindex()) + 1
+
+
+class Isolated:
+    """Gives a node's shell namespaces of its own, and in them what its interfaces will inherit."""
+
+    name: str
+    params: dict[str, Any]
+
+    def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
+        if cmd[:2] == ["mnexec", "-cdn"]:
+            cmd = ["mnexec", "-cd", *cmd[2:]]
+            params["preexec_fn"] = self._isolate
+        popen: subprocess.Popen[bytes] = super()._popen(cmd, **params)  # type: ignore[misc]  # Mininet's Node has it
+        return popen
+
+    def _isolate(self) -> None:
+        if _libc.unshare(CLONE_NEWNET | CLONE_NEWNS):
+            raise OSError(ctypes.get_errno(), f"making the namespaces of {self.name}")
+        for path, value in self.params["inherited"].items():
+            with contextlib.suppress(OSError):  # the agent writes them all again, and says what is refused
+                Path(path).write_text(value)
+
+
+class Host(Isolated, Node):  # type: ignore[misc]  # Mininet has no types
+    """A host or router."""
+
+    def config(self, **params: Any) -> dict[str, Any]:
+        """Configure it as Mininet does, and fail where Mininet would go on."""
+        done: dict[str, Any] = super().config(**params)
+        _no_words(self.name, str(params.get("ip")), done.get("setIP"))
+        return done
+
+
+class Bridge(Isolated, LinuxBridge):  # type: ignore[misc]  # Mininet has no types
+    """A switch in a namespace of its own, that takes all its ports, and takes them at once."""
+
+    def start(self, _controllers: object) -> None:
+        """Start the bridge."""
+        ports = [port.name for port in self.intfList() if port.name != "lo"]
+        lines = [" ".join(ports[begin : begin + PORTS_PER_LINE]) for begin in range(0, len(ports), PORTS_PER_LINE)]
+        for step in (
+            f"brctl addbr {self.name}",
+            *(f"brctl addif {self.name} {line}" for line in lines),
+            f"ip link set {self.name} up type bridge mcast_snooping 0",
+        ):
+            _no_words(self.name, step, self.cmd(step))
+
+
+class Wire(Link):  # type: ignore[misc]  # Mininet has no types
+    """A link through Mininet's root namespace: two veth pairs, made by one call of ip(8)."""
+
+    def __init__(self, node1: Any, node2: Any, *, wire: dict[str, Any], **params: Any) -> None:
+        self._wire = wire
+        super().__init__(node1, node2, **params)
+
+    def makeIntfPair(self, *words: Any, **_: object) -> None:  # noqa: N802  # Mininet's name
+        """Make the pairs of both ends: ``lN.0`` and ``lN.1`` here, their peers in the nodes."""
+        name1, name2, addr1, addr2, node1, node2 = words
+        number, queues = self._wire["number"], f"mtu {self._wire['mtu']} numtxqueues 1 numrxqueues 1"
+        lines = []
+        for end, (node, name, mac) in enumerate(((node1, name1, addr1), (node2, name2, addr2))):
+            here, index = f"l{number}.{end}", _first + FABRIC_OFFSET + 2 * number + end
+            peer = f"name {name} index {_first + self._wire['places'][end]} address {mac} {queues} netns {node.pid}"
+            lines += [f"link add name {here} index {index} {queues} type veth peer {peer}"]
+            lines += [f"link set dev {here} up arp off"]
+        subprocess.run(["ip", "-batch", "-"], input="\n".join(lines), text=True, check=True)
+
+
+def _no_words(node: str, step: str, words: str | None) -> None:
+    """Take what a command of Mininet's said as its error: those that do well say nothing."""
+    if words and words.strip():
+        raise RuntimeError(f"{node}: {step}: {words.strip()}")
+
+
+def build(plan: dict[str, Any]) -> Any:
+    """Build the network of a plan; gives the live ``Mininet``."""
+    topo = Topo()
+    for number, node in enumerate(plan["nodes"], start=1):
+        name, inherited = node["name"], node["inherited"]
+        if node["switch"]:
+            topo.addSwitch(name, cls=Bridge, inNamespace=True, dpid=f"{number:x}", inherited=inherited)
+        else:
+            topo.addHost(name, cls=Host, ip=node["ip"], inherited=inherited)
+    for link in plan["links"]:
+        topo.addLink(*link.pop("nodes"), cls=Wire, **link)
+    net = Mininet(topo=topo, controller=None, build=False)
+    net.build()
+    for node, interface, address in plan["addresses"]:
+        _no_words(node, address, net[node].intf(interface).setIP(address))
+    net.start()
+    return net
+
+
+def main() -> None:
+    """Answer one plan, then keep the network until the channel closes."""
+    os.set_inheritable(CHANNEL_FD, False)  # noqa: FBT003  # os's own
+    channel = socket.socket(fileno=CHANNEL_FD)
+    plan = json.loads(channel.makefile("rb").readline())
+    setLogLevel("warning")
+    net = build(plan)
+    answer = {"first": _first, "pids": {node.name: node.pid for node in net.hosts + net.switches}}
+    channel.sendall(json.dumps(answer).encode() + b"\n")
+    channel.recv(1)
+    os._exit(0)  # not by Mininet's stop(), which takes as long as its start: the namespaces end with all in them
+
+
+if __name__ == "__main__":
+    main()
