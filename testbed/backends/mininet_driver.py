@@ -19,6 +19,7 @@ import contextlib
 import ctypes
 import json
 import os
+import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -133,7 +134,7 @@ def build(plan: dict[str, Any]) -> Any:
 
 
 def main() -> None:
-    """Answer one plan, then keep the network until the channel closes."""
+    """Answer one plan, then keep the network until it is killed."""
     os.set_inheritable(CHANNEL_FD, False)  # noqa: FBT003  # os's own
     channel = socket.socket(fileno=CHANNEL_FD)
     plan = json.loads(channel.makefile("rb").readline())
@@ -141,8 +142,8 @@ def main() -> None:
     net = build(plan)
     answer = {"first": _first, "pids": {node.name: node.pid for node in net.hosts + net.switches}}
     channel.sendall(json.dumps(answer).encode() + b"\n")
-    channel.recv(1)
-    os._exit(0)  # not by Mininet's stop(), which takes as long as its start: the namespaces end with all in them
+    while True:  # no stop(), which takes as long as the start: the namespaces end, with all that is in them
+        signal.pause()
 
 
 if __name__ == "__main__":

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rings of these tests: pure ones, ``netns`` (namespaces of the host) and ``guest`` (a kernel of our own)."""
+"""The rings of these tests: pure ones, ``netns``, ``mininet`` (namespaces of the host) and ``guest`` (our own kernel)."""
 
 from __future__ import annotations
 
@@ -24,6 +24,7 @@ Up = Callable[..., "Network"]
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "netns: needs namespaces of the host kernel")
+    config.addinivalue_line("markers", "mininet: needs Mininet, and namespaces of the host kernel")
     config.addinivalue_line("markers", "needs(*names): what the kernel must be able to do")
     config.addinivalue_line("markers", "guest: needs a built guest kernel")
 
@@ -31,7 +32,9 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def up(request: pytest.FixtureRequest) -> Iterator[Up]:
     """Give a function that brings a scenario (or a topology) up on the backend of the test's marker."""
-    found = backend("timetravel" if request.node.get_closest_marker("guest") else "netns")
+    rings = {"guest": "timetravel", "mininet": "mininet", "netns": "netns"}
+    marked = (name for ring, name in rings.items() if request.node.get_closest_marker(ring))
+    found = backend(next(marked, "netns"))
     try:
         capabilities = found.capabilities()
     except CapabilityError as error:
@@ -52,11 +55,12 @@ def up(request: pytest.FixtureRequest) -> Iterator[Up]:
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Run what is marked for no backend, but wants one, on both."""
+    """Run what is marked for no backend, but wants one, on all."""
     marked = {mark.name for mark in metafunc.definition.iter_markers()}
-    if "up" in metafunc.fixturenames and not marked & {"guest", "netns"}:
-        both = [
+    if "up" in metafunc.fixturenames and not marked & {"guest", "mininet", "netns"}:
+        every = [
             pytest.param("netns", marks=pytest.mark.netns),
+            pytest.param("mininet", marks=pytest.mark.mininet),
             pytest.param("timetravel", marks=pytest.mark.guest),
         ]
-        metafunc.parametrize("up", both, indirect=True)
+        metafunc.parametrize("up", every, indirect=True)
