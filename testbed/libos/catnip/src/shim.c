@@ -12,10 +12,14 @@
 #include <rte_ethdev.h>
 #include <rte_mbuf.h>
 
-/* Frames: twice the rings, and what the stack has in its hands. A power of two less one, as mempools like it. */
-#define FRAMES 8191
+/*
+ * Frames: twice the rings, and what the stack has in its hands; net_af_packet has rings of its own beside them. Each is
+ * touched at the start, which takes a guest time. Powers of two less one, as mempools like it.
+ */
+#define FRAMES 4095
+#define FEW_FRAMES 511
 /* Per thread, unlocked. */
-#define CACHED_FRAMES 256
+#define CACHED_FRAMES 128
 #define RING_FRAMES 1024
 
 struct shim_port {
@@ -86,8 +90,11 @@ int shim_open(struct shim_port *port, int all)
     error = rte_eth_dev_get_mtu(id, &port->mtu);
     if (error < 0)
         return error;
+    port->is_af_packet = strcmp(info.driver_name, "net_af_packet") == 0;
     if (pool == NULL) {
-        pool = rte_pktmbuf_pool_create("frames", FRAMES, CACHED_FRAMES, 0, room(port->mtu), SOCKET_ID_ANY);
+        unsigned int frames = port->is_af_packet ? FEW_FRAMES : FRAMES;
+
+        pool = rte_pktmbuf_pool_create("frames", frames, CACHED_FRAMES, 0, room(port->mtu), SOCKET_ID_ANY);
         if (pool == NULL)
             return -rte_errno;
     }
@@ -99,7 +106,6 @@ int shim_open(struct shim_port *port, int all)
         (void)rte_eth_promiscuous_enable(id);
     port->id = id;
     memcpy(port->mac, mac.addr_bytes, sizeof(port->mac));
-    port->is_af_packet = strcmp(info.driver_name, "net_af_packet") == 0;
     return 0;
 }
 
