@@ -6,7 +6,7 @@ from __future__ import annotations
 import functools
 import hashlib
 import shutil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from testbed import paths
 from testbed.libos import cargo
@@ -37,13 +37,22 @@ def ensure_agent(store: ArtifactStore | None = None) -> Artifact:
         BuildError: The compiler refused; its words and the path of the whole log are in the message.
     """
     store = store or ArtifactStore()
-    inputs = {
+    made_of = inputs()
+    return store.get_or_build(NAME, made_of, functools.partial(_build, log_kept=store.failed_log(NAME, made_of)))
+
+
+def inputs() -> dict[str, Any]:
+    """Give what determines the agent's artifact.
+
+    Raises:
+        CapabilityError: There is no cargo.
+    """
+    return {
         "sources": _digest(_source_dir()),
         "compiler": cargo.compiler("the agent"),
         "flags": list(_FLAGS),
         "target": cargo.TARGET,
     }
-    return store.get_or_build(NAME, inputs, functools.partial(_build, log_kept=store.failed_log(NAME, inputs)))
 
 
 def _source_dir() -> Path:

@@ -35,6 +35,10 @@ def build(
     config: Annotated[list[Path] | None, typer.Option(help="Config fragment after testbed's own; repeatable.")] = None,
     patch: Annotated[list[Path] | None, typer.Option(help="Patch after testbed's own series; repeatable.")] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", min=1, help="Compiler jobs; default: all CPUs.")] = None,
+    print_key: Annotated[
+        bool,
+        typer.Option("--print-key", help="Build nothing; print the key for a CI's cache (no name: of all flavors)."),
+    ] = False,
 ) -> None:
     """Build library OSes into the artifact store; what is there already is not built again. Prints the folders."""
     from testbed.libos.flavor import flavor
@@ -42,6 +46,11 @@ def build(
     chosen = [flavor(name) for name in dict.fromkeys(flavors or ["linux"])]  # an unknown one before any is built
     if (source or config or patch) and all(one.name != "linux" for one in chosen):
         raise ConfigError("--source, --config and --patch are for linux, which is not among the flavors to build")
+    if print_key:
+        from testbed.libos.cachekey import cache_key
+
+        line(cache_key(flavors or (), source=source, fragments=config or (), patched=patch or ()))
+        return
     for one in chosen:
         if one.name == "linux":
             line(str(linux(source=source, fragments=config or (), patches=patch or (), jobs=jobs)))

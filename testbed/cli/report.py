@@ -37,7 +37,7 @@ def report(
     folder = find_run(run)
     if summary is not None or badges is not None:
         publish = dataclasses.replace(
-            Publish.checked(summary, badges), step_summary=None
+            Publish.checked(summary, badges), step_summary=None, annotate=False
         )  # nothing runs: no job's page
         publish(load_run(folder), folder)
         if html is None and not open_it:

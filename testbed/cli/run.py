@@ -40,6 +40,7 @@ def run(
         keep=keep,
         run_dir=run_dir,
         pytest_args=pytest_words,
+        around=publish.around(),
         ended=publish,
     )
     raise typer.Exit(int(code))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from testbed.paths import package_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
+    from contextlib import AbstractContextManager
 
     from testbed.harness.records import RunRecord
 
@@ -92,6 +94,7 @@ def run_suites(
     keep: bool = False,
     run_dir: Path | None = None,
     pytest_args: Sequence[str] = (),
+    around: AbstractContextManager[None] | None = None,
     ended: Callable[[RunRecord, Path], None] | None = None,
 ) -> int:
     """Run suites in this process, by pytest, with testbed's terminal.
@@ -106,6 +109,7 @@ def run_suites(
         keep: Keep the records of all executions.
         run_dir: Folder of the run, new or empty; None = a new one below the runs folder.
         pytest_args: Further words of pytest; the last ones, so that they win.
+        around: What stands around the tests; left before ``ended``.
         ended: Gets the run and its folder after its end, also where it was interrupted; not where it never began.
 
     Returns:
@@ -126,8 +130,9 @@ def run_suites(
     args += ["-W", "ignore:Module already imported so cannot be rewritten:pytest.PytestAssertRewriteWarning"]
     os.environ.setdefault("PYTHONHASHSEED", "0")  # of workers; this process has its own from testbed.sh, or by chance
     witness = _Witness()
-    code = int(pytest.main([*args, *pytest_args, *paths], plugins=[witness]))
-    sys.stdout.flush()
+    with around if around is not None else nullcontext():
+        code = int(pytest.main([*args, *pytest_args, *paths], plugins=[witness]))
+        sys.stdout.flush()
     if ended is not None and witness.run is not None and witness.folder is not None:
         ended(witness.run, witness.folder)
     return ExitCode(code) if code in set(ExitCode) else code

@@ -80,7 +80,8 @@ class RunSession:
             raise pytest.UsageError(str(error)) from error
         self.active = True
         self._durations = Durations.load()
-        self.run.environment = environment(getattr(self.config.option, "numprocesses", None) or 1)
+        workers = getattr(self.config.option, "numprocesses", None) or 1
+        self.run.environment = {**environment(workers), "rootdir": str(self.config.rootpath)}
         self._save()
 
     def kinds(self) -> dict[str, str]:

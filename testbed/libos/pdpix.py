@@ -62,15 +62,23 @@ class Crate:
         """
         store = store or ArtifactStore()
         workspace = workspace or paths.package_dir() / "libos"
-        inputs: dict[str, Any] = {
-            "sources": digest(workspace, self.name),
+        made_of = self.inputs(workspace)
+        fill = functools.partial(self._fill, workspace=workspace, log_kept=store.failed_log(self.name, made_of))
+        return store.get_or_build(self.name, made_of, fill)
+
+    def inputs(self, workspace: Path | None = None) -> dict[str, Any]:
+        """Give what determines its artifact.
+
+        Raises:
+            CapabilityError: This machine lacks what the build needs.
+        """
+        return {
+            "sources": digest(workspace or paths.package_dir() / "libos", self.name),
             "compiler": cargo.compiler(self.name),
             "needs": dict(self.needs()),
             "flags": list(_FLAGS),
             "target": cargo.TARGET,
         }
-        fill = functools.partial(self._fill, workspace=workspace, log_kept=store.failed_log(self.name, inputs))
-        return store.get_or_build(self.name, inputs, fill)
 
     def lacks(self) -> CapabilityError | None:
         """Say why it cannot be built here, None where it can."""

@@ -87,3 +87,30 @@ def test_a_run_that_is_over_gives_its_summary_and_badges_too(testbed: Testbed, t
     assert (tmp_path / "badges" / "linux.svg").exists()
     assert not page.exists()
     assert not (folder / "report.html").exists()
+
+
+def test_a_job_of_github_hears_of_failures_but_not_what_tests_print(
+    inner: Inner, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(inner.run_dir.parent))
+    publish = Publish.checked(None, None)
+    inner.suite("def test_bad(network):\n    print('::add-mask::x')\n    assert network is None\n")
+    words = ("-p", "no:cacheprovider", "-s")
+    code = run_suites(
+        ["mini-suite"],
+        backend="fake",
+        run_dir=inner.run_dir,
+        pytest_args=words,
+        around=publish.around(),
+        ended=publish,
+    )
+    assert code == 1
+    lines = [line for line in capfd.readouterr().out.splitlines() if line.startswith("::")]
+    stop = lines[0].removeprefix("::stop-commands::")
+    resume = lines.index(f"::{stop}::")
+    assert "::add-mask::x" in lines[1:resume]
+    (error,) = lines[resume + 1 :]
+    assert error.startswith(
+        "::error title=failed%3A test_it.py%3A%3Atest_bad,file=suites/mini_suite/test_it.py,line=3::"
+    )

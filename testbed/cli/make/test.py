@@ -41,6 +41,7 @@ def make_test(
         libos=libos,
         keep=keep,
         run_dir=run_dir,
+        around=publish.around(),
         ended=publish,
     )
     raise typer.Exit(int(code))
