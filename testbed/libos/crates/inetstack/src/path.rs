@@ -221,8 +221,19 @@ impl<D: FrameDevice> Inet<D> {
     }
 }
 
+impl<D: FrameDevice> Drop for Inet<D> {
+    /// A peer that still waits for something hears of the end.
+    fn drop(&mut self) {
+        self.stack.tcp.abort_all(&mut self.stack.core);
+        self.stack.poll(self.now);
+    }
+}
+
 impl<D: OpenDevice> IoPath for Inet<D> {
     type Queue = Endpoint;
+
+    /// No kernel goes on after the process: what is lost on the way must be sent again until then.
+    const LAST_WORDS: Duration = Duration::from_secs(30);
 
     fn open(config: &Config) -> Result<Self, Errno> {
         Self::on(D::open(config)?, config, Instant::now())
@@ -374,6 +385,7 @@ impl<D: OpenDevice> IoPath for Inet<D> {
         self.stack.poll(now)
     }
 
+    /// The stack reads the clock itself: its timers are exact.
     fn idle(&mut self, until: Option<Instant>) {
         self.stack.wait(until, None);
     }

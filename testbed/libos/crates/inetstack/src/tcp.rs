@@ -209,6 +209,18 @@ impl Tcp {
         core.dirty = true;
     }
 
+    /// Ends all connections by which the peer still waits for something of ours.
+    pub fn abort_all(&mut self, core: &mut Core) {
+        for (_, connection) in &self.connections {
+            let socket = core.sockets.get_mut::<Socket<'_>>(connection.handle);
+            let waits = socket.may_send() || socket.send_queue() > 0 || unacknowledged(socket.state());
+            if waits {
+                socket.abort();
+                core.dirty = true;
+            }
+        }
+    }
+
     /// Lets go of a connection: one that is not closing is reset, and none is kept longer than TCP needs it.
     pub fn release(&mut self, core: &mut Core, id: usize) {
         let connection = &mut self.connections[id];
@@ -278,6 +290,11 @@ impl Tcp {
         let connection = &mut self.connections[id];
         let socket = core.sockets.get_mut::<Socket<'_>>(connection.handle);
         connection.hear(socket, now);
+        // Nobody will read what came after our close, and the peer must know (RFC 1122, 4.2.2.13).
+        if connection.closing.is_some() && socket.recv_queue() > 0 && socket.state() != State::Closed {
+            socket.abort();
+            core.dirty = true;
+        }
         match socket.state() {
             // Refused, or reset before it stood: there never was a connection.
             State::Listen => self.remove(core, id),

@@ -316,3 +316,31 @@ fn no_segment_is_longer_than_either_side_s_mss() {
         assert_eq!(longest, ours.or(theirs));
     }
 }
+
+#[test]
+fn megabytes_pass_a_lossy_wire_without_long_silence() {
+    for seed in 0..6 {
+        let mut net = Net::pair(faulty(seed, 20, 0, 0, 0));
+        let (client, mut server) = net.connected(80);
+        let data = bytes(4 << 20);
+        let start = net.now;
+        assert!(transfer(&mut net, 0, client, &mut server, &data) == data, "seed {seed}");
+        let arrivals: Vec<Duration> = net.log.iter().filter(|(_, from, _)| *from == 0).map(|(at, _, _)| *at).collect();
+        let silence = arrivals.windows(2).map(|pair| pair[1] - pair[0]).max();
+        assert!(silence < Some(Duration::from_secs(10)), "seed {seed}: {silence:?}");
+        assert!(net.now - start < Duration::from_secs(200), "seed {seed}: {:?}", net.now - start);
+    }
+}
+
+#[test]
+fn a_stack_that_ends_resets_what_its_peers_wait_for() {
+    let mut net = Net::pair(clean());
+    let (client, mut server) = net.connected(80);
+    let gone = net.hosts.remove(0);
+    drop((client, gone.inet));
+    for frame in gone.outward.borrow_mut().drain(..) {
+        net.inject(0, Duration::ZERO, frame);
+    }
+    net.settle();
+    assert_eq!(net.hosts[0].pop(&mut server), Poll::Ready(Err(Errno::ECONNRESET)));
+}

@@ -11,8 +11,6 @@ use crate::{Buffer, Config, Errno, IoPath, OptionName, Pool, SocketKind, SocketO
 
 /// So many operations of a kind may end in one turn of a queue before the next queue has its turn.
 const TURN: usize = 8;
-/// So long an engine that ends tries to send what is unsent.
-const LAST_WORDS: Duration = Duration::from_secs(2);
 
 /// An engine: one thread's view of its queues. `B` is what pushed bytes are in; it is dropped when the push is done.
 pub struct Engine<P: IoPath, B: AsRef<[u8]>> {
@@ -326,7 +324,7 @@ impl<P: IoPath, B: AsRef<[u8]>> Drop for Engine<P, B> {
         closing.extend(self.descriptors.drain().map(|descriptor| descriptor.queue));
         closing.retain_mut(|queue| path.poll_close(queue).is_pending());
         let mut now = Instant::now();
-        let end = now + LAST_WORDS;
+        let end = now + P::LAST_WORDS;
         while !closing.is_empty() && now < end {
             if !path.poll_io(now) {
                 path.idle(Some(end));

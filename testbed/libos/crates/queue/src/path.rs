@@ -49,6 +49,9 @@ pub trait IoPath: Sized {
     /// How long a wait polls without anything moving before it idles, where the configuration says nothing.
     const SPIN: Duration = Duration::from_micros(20);
 
+    /// So long an engine that ends tries to send what is unsent.
+    const LAST_WORDS: Duration = Duration::from_secs(2);
+
     fn open(config: &Config) -> Result<Self, Errno>;
 
     fn socket(&mut self, kind: SocketKind) -> Result<Self::Queue, Errno>;

@@ -116,7 +116,7 @@ pub fn config(number: u8) -> Config {
 pub struct Host {
     pub inet: Inet<Memory>,
     inward: Frames,
-    outward: Frames,
+    pub outward: Frames,
 }
 
 impl Host {
