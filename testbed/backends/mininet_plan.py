@@ -42,6 +42,7 @@ def for_mininet(plan: dict[str, Any]) -> dict[str, Any]:
             {
                 "nodes": [end["node"] for end in ends],
                 "wire": wire,
+                "up": None,  # an address brings its interface up, and the agent all others at once: saves two programs
                 **{f"intfName{index}": end["iface"] for index, end in enumerate(ends, start=1)},
                 **{f"addr{index}": end["mac"] for index, end in enumerate(ends, start=1)},
                 # Ports are numbered as the interfaces are: the default one is the first.

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The rings of these tests: pure ones, ``netns``, ``mininet`` (namespaces of the host) and ``guest`` (our own kernel)."""
+"""The rings of these tests: pure ones; ``netns``, ``mininet`` (namespaces of the host); ``guest`` (our own kernel)."""
 
 from __future__ import annotations
 
