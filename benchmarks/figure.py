@@ -11,7 +11,20 @@ from benchmarks.quiet import settle
 from testbed.errors import CapabilityError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One measurement with more than a number.
+
+    Args:
+        value: In the figure's unit.
+        details: For JSON: such as the distribution that the value is the median of.
+    """
+
+    value: float
+    details: Mapping[str, object]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,17 +41,19 @@ class Figure:
         peer: Whether it is somebody else's figure, to compare with.
         slow: Measured only by name or with ``--all``.
         once: Measured once, whatever ``--runs`` says.
+        group: A name that stands for all figures of the group on the command line.
     """
 
     name: str
     what: str
     unit: str
-    measure: Callable[[], float]
+    measure: Callable[[], float | Sample]
     at_most: float | None = None
     at_least: float | None = None
     peer: bool = False
     slow: bool = False
     once: bool = False
+    group: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,6 +62,7 @@ class Measured:
 
     figure: Figure
     values: tuple[float, ...] = ()
+    details: tuple[Mapping[str, object], ...] = ()
     skipped: str = ""
 
     @property
@@ -75,6 +91,7 @@ class Measured:
             "unit": figure.unit,
             "median": self.median,
             "values": list(self.values),
+            "details": list(self.details),
             "at_most": figure.at_most,
             "at_least": figure.at_least,
             "peer": figure.peer,
@@ -87,14 +104,18 @@ def take(figure: Figure, runs: int) -> Measured:
     """Measure a figure some times; the first run of more than one warms caches and does not count."""
     try:
         if figure.once or runs == 1:
-            return Measured(figure=figure, values=(_quietly(figure),))
-        figure.measure()
-        return Measured(figure=figure, values=tuple(_quietly(figure) for _ in range(runs)))
+            samples = [_quietly(figure)]
+        else:
+            figure.measure()
+            samples = [_quietly(figure) for _ in range(runs)]
     except CapabilityError as error:
         return Measured(figure=figure, skipped=error.message.partition("\n")[0])
+    details = tuple(sample.details for sample in samples if sample.details)
+    return Measured(figure=figure, values=tuple(sample.value for sample in samples), details=details)
 
 
-def _quietly(figure: Figure) -> float:
+def _quietly(figure: Figure) -> Sample:
     """Measure once, when the run before has really ended."""
     settle()
-    return figure.measure()
+    found = figure.measure()
+    return found if isinstance(found, Sample) else Sample(found, {})

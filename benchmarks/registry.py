@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from benchmarks import networks, pages, runs, transfers
 from benchmarks.figure import Figure
+from benchmarks.libos.registry import LIBOS
 
 FIGURES: dict[str, Figure] = {
     figure.name: figure
@@ -113,5 +114,6 @@ FIGURES: dict[str, Figure] = {
             slow=True,
             once=True,
         ),
+        *LIBOS,
     )
 }

@@ -28,11 +28,31 @@ def _figures() -> "dict[str, Figure]":
 
 
 def _complete(incomplete: str) -> list[str]:
-    return [name for name in _figures() if name.startswith(incomplete)]
+    figures = _figures()
+    return [name for name in [*figures, *_groups(figures)] if name.startswith(incomplete)]
+
+
+def _groups(figures: "dict[str, Figure]") -> "dict[str, list[Figure]]":
+    """Give the names that stand for several figures, with these."""
+    groups: dict[str, list[Figure]] = {}
+    for figure in figures.values():
+        if figure.group:
+            groups.setdefault(figure.group, []).append(figure)
+    return groups
+
+
+def _chosen(figures: "dict[str, Figure]", names: list[str] | None) -> "list[Figure]":
+    """Give the figures of some names, each once; of none, all."""
+    every = _groups(figures) | {name: [figure] for name, figure in figures.items()}
+    found = [figure for name in names or figures for figure in every[known("figure", name, every)]]
+    return list({figure.name: figure for figure in found}.values())
 
 
 def bench(
-    names: Annotated[list[str] | None, typer.Argument(help="Only these figures.", autocompletion=_complete)] = None,
+    names: Annotated[
+        list[str] | None,
+        typer.Argument(help="Only these figures; libos is all of the LibOSes.", autocompletion=_complete),
+    ] = None,
     *,
     runs: Annotated[int, typer.Option(min=1, help="Runs of each figure; the median counts.")] = 5,
     every: Annotated[bool, typer.Option("--all", help="The slow ones, too.")] = False,
@@ -41,7 +61,7 @@ def bench(
 ) -> None:
     """Measure the figures of this machine and its peers; exits 1 when a goal is missed."""
     figures = _figures()
-    chosen = [figures[known("figure", name, figures)] for name in names or figures]
+    chosen = _chosen(figures, names)
     if show:
         rows(("name", "goal", "what"), [[figure.name, _goal(figure), figure.what] for figure in chosen])
         return

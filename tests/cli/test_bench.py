@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 import typer
 
-from benchmarks.figure import Figure, Measured, take
+from benchmarks.figure import Figure, Measured, Sample, take
 from benchmarks.registry import FIGURES
 from benchmarks.runs import _process_s
 from benchmarks.transfers import _check
@@ -111,6 +111,23 @@ def test_an_unknown_figure_is_refused() -> None:
         bench.bench(["godo"])
 
 
+@pytest.mark.usefixtures("two")
+def test_a_group_is_all_its_figures_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    figures = (figure(name="alone"), figure(name="one", group="many"), figure(name="two", group="many"))
+    monkeypatch.setattr(bench, "_figures", lambda: {entry.name: entry for entry in figures})
+    bench.bench(["two", "many"], show=True)
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["two", "one"]
+    with pytest.raises(ConfigError, match=r"^unknown figure 'man'"):
+        bench.bench(["man"])
+
+
+def test_what_a_sample_says_beside_its_number_is_kept() -> None:
+    samples = iter([Sample(9.0, {}), Sample(1.0, {"ours": 1}), Sample(2.0, {"ours": 2})])
+    measured = take(figure(measure=lambda: next(samples)), 2)
+    assert (measured.values, measured.details) == ((1.0, 2.0), ({"ours": 1}, {"ours": 2}))
+    assert measured.to_dict()["details"] == [{"ours": 1}, {"ours": 2}]
+
+
 def test_every_goal_of_the_table_is_there() -> None:
     goals = {name: entry.at_most or entry.at_least for name, entry in FIGURES.items()}
     assert goals == {
@@ -128,6 +145,15 @@ def test_every_goal_of_the_table_is_there() -> None:
         "report-end": 1.2,
         "make-test": 60.0,
         "build": 200.0,
+        "catnap-tcp": 1.10,
+        "catnap-udp": 1.10,
+        "catpowder-udp": 1.5,
+        "catnip-udp": 1.5,
+        "catmem": 2.0,
+        "catmem-us": 1.0,
+        "catloop-tcp": 0.5,
+        "catpowder-bulk": 0.7,
+        "queue-cost": None,
     }
 
 

@@ -2,8 +2,8 @@
 /*
  * The peer of catpowder and catnip: frames go back and forth over raw sockets with a mapped ring, without any stack.
  *
- *   raw_echo server IFACE SPIN_US            sends back what comes, with the addresses exchanged, for ever
- *   raw_echo client IFACE SPIN_US COUNT      sends COUNT frames of 106 bytes (64 bytes over UDP) in lock-step; prints the round
+ *   raw_rounds server IFACE SPIN_US            sends back what comes, with the addresses exchanged, for ever
+ *   raw_rounds client IFACE SPIN_US COUNT      sends COUNT frames of 106 bytes (64 bytes over UDP) in lock-step; prints the round
  *                                            trips in ns, one a line
  *
  * Both look at the ring for SPIN_US microseconds, then wait by poll(2), as the LibOSes do.
@@ -14,14 +14,12 @@
 #include <net/ethernet.h>
 #include <net/if.h>
 #include <poll.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
-#include <time.h>
+
+#include "rounds.h"
 
 #define FRAME_BYTES 106
 #define SLOT_BYTES 2048
@@ -37,20 +35,6 @@ struct port {
     unsigned int next;
     uint64_t spin_ns;
 };
-
-static void fail(const char *what)
-{
-    perror(what);
-    exit(1);
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 static void open_port(struct port *port, const char *name, uint64_t spin_us)
 {
@@ -155,18 +139,18 @@ static void own_address(const struct port *port, const char *name, uint8_t *addr
 int main(int argc, char **argv)
 {
     uint8_t frame[FRAME_BYTES], own[6];
+    struct rounds rounds;
     struct port port;
-    long count;
+    size_t count;
 
     if (argc < 4) {
-        fprintf(stderr, "usage: raw_echo server|client IFACE SPIN_US [COUNT]\n");
+        fprintf(stderr, "usage: raw_rounds server|client IFACE SPIN_US [COUNT]\n");
         return 2;
     }
     open_port(&port, argv[2], strtoull(argv[3], NULL, 10));
     own_address(&port, argv[2], own);
     if (strcmp(argv[1], "server") == 0) {
-        puts("ready");
-        fflush(stdout);
+        say_ready();
         for (;;) {
             receive(&port, frame);
             memcpy(frame, frame + 6, 6);
@@ -176,16 +160,16 @@ int main(int argc, char **argv)
     }
     make(frame);
     memcpy(frame + 6, own, 6);
-    count = argc > 4 ? strtol(argv[4], NULL, 10) : 1000;
-    while (count-- > 0) {
-        uint64_t sent = now_ns();
-
+    count = argc > 4 ? strtoul(argv[4], NULL, 10) : 1000;
+    start_rounds(&rounds, count);
+    while (rounds.count < count) {
         transmit(&port, frame);
         receive(&port, frame);
-        printf("%llu\n", (unsigned long long)(now_ns() - sent));
+        end_round(&rounds);
         /* To whom it came from. */
         memcpy(frame, frame + 6, 6);
         memcpy(frame + 6, own, 6);
     }
+    print_rounds(&rounds);
     return 0;
 }
