@@ -171,7 +171,7 @@ impl Tcp {
                 Poll::Ready(Ok(()))
             }
             // What was complete stays complete, even when a reset came after it.
-            Err(RecvError::Finished) if connection.fault.is_none() => Poll::Ready(Ok(())),
+            Err(RecvError::Finished) => Poll::Ready(Ok(())),
             Err(_) => Poll::Ready(Err(connection.fault.unwrap_or(Errno::ECONNRESET))),
         }
     }
@@ -213,7 +213,10 @@ impl Tcp {
     pub fn abort_all(&mut self, core: &mut Core) {
         for (_, connection) in &self.connections {
             let socket = core.sockets.get_mut::<Socket<'_>>(connection.handle);
-            let waits = socket.may_send() || socket.send_queue() > 0 || unacknowledged(socket.state());
+            let state = socket.state();
+            // In FIN-WAIT-2 it waits for nothing, but its own FIN would never be acknowledged.
+            let waits =
+                socket.may_send() || socket.send_queue() > 0 || unacknowledged(state) || state == State::FinWait2;
             if waits {
                 socket.abort();
                 core.dirty = true;
@@ -225,7 +228,8 @@ impl Tcp {
     pub fn release(&mut self, core: &mut Core, id: usize) {
         let connection = &mut self.connections[id];
         connection.owned = false;
-        if connection.closing.is_none() {
+        let unread = socket(core, connection.handle).recv_queue() > 0;
+        if connection.closing.is_none() || unread {
             self.abort(core, id);
         }
         core.dirty = true;
@@ -291,7 +295,7 @@ impl Tcp {
         let socket = core.sockets.get_mut::<Socket<'_>>(connection.handle);
         connection.hear(socket, now);
         // Nobody will read what came after our close, and the peer must know (RFC 1122, 4.2.2.13).
-        if connection.closing.is_some() && socket.recv_queue() > 0 && socket.state() != State::Closed {
+        if !connection.owned && connection.closing.is_some() && socket.recv_queue() > 0 {
             socket.abort();
             core.dirty = true;
         }
