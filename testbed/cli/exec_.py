@@ -12,7 +12,7 @@ import typer
 
 from testbed.cli import options
 from testbed.cli.make.library import set_up
-from testbed.cli.names import known, parameters
+from testbed.cli.names import known
 from testbed.cli.output import note
 from testbed.errors import ConfigError, DeadlineError
 
@@ -33,6 +33,7 @@ def exec_(
         list[str] | None,
         typer.Option("--param", "-p", help="A parameter of the scenario; repeatable.", metavar="K=V"),
     ] = None,
+    topo: options.Topo = None,
     node: Annotated[str | None, typer.Option(help="Where to run it; default: h1, else the first node.")] = None,
     backend: options.Backend = "timetravel",
     libos: options.Libos = "linux",
@@ -53,10 +54,10 @@ def exec_(
 ) -> None:
     """Run a command in a node of a fresh network: its output, its exit code, and a Record of it all."""
     from testbed.cli.recorded import How, recorded
+    from testbed.cli.scenario_words import chosen
     from testbed.harness.runfolder import RunFolder
-    from testbed.scenarios.registry import scenario_from_text
 
-    topology = scenario_from_text(scenario, parameters(param or ()))
+    topology = chosen(scenario, param or (), topo)
     where = known("node", node or _default_node(topology), [entry.name for entry in topology.nodes])
     how = How(
         topology=topology,

@@ -44,6 +44,16 @@ def _libos(name: str) -> str:
     return name if Path(name).exists() else known("flavor", name, [row["name"] for row in flavors()])
 
 
+def _topo(spec: str | None) -> str | None:
+    """Refuse a file that makes no topology before anything is built for it."""
+    from testbed.scenarios.given import absolute, given_topology
+
+    if spec is None:
+        return None
+    given_topology(spec)
+    return absolute(spec)
+
+
 SuiteNames = Annotated[
     list[str] | None,
     typer.Option("--suite", "-s", help="A TestSuite; repeatable.", autocompletion=_complete_suite),
@@ -69,6 +79,15 @@ Libos = Annotated[
     str,
     typer.Option(
         help="The flavor under test (linux: the kernel and all LibOSes), or the folder of an artifact.", callback=_libos
+    ),
+]
+Topo = Annotated[
+    str | None,
+    typer.Option(
+        "--topo",
+        help="The network: a Topo class of Mininet's, words for it after commas; or a topology as JSON.",
+        metavar="FILE.py:CLASS",
+        callback=_topo,
     ),
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the records of all executions, not only of the first.")]

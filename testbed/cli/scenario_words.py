@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from testbed.cli.names import parameters
+from testbed.errors import ConfigError
 from testbed.scenarios.registry import scenario_from_text
 
 if TYPE_CHECKING:
@@ -26,3 +27,18 @@ def topology_of(word: str, param: Sequence[str] = ()) -> Topology:
     """
     name, _, rest = word.partition(":")
     return scenario_from_text(name, parameters([*(rest.split(",") if rest else ()), *param]))
+
+
+def chosen(word: str, param: Sequence[str], topo: str | None) -> Topology:
+    """Make the topology of ``--topo`` where there is one, else that of a scenario.
+
+    Raises:
+        ConfigError: As :func:`topology_of`; or parameters are given beside ``--topo``, whose words follow its class.
+    """
+    if topo is None:
+        return topology_of(word, param)
+    if param:
+        raise ConfigError("--param is for scenarios", hint="--topo FILE.py:CLASS,KEY=VALUE gives words to the class")
+    from testbed.scenarios.given import given_topology
+
+    return given_topology(topo)

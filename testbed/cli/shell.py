@@ -9,7 +9,7 @@ import typer
 from testbed.cli import options
 from testbed.cli.make.library import set_up
 from testbed.cli.output import note
-from testbed.cli.scenario_words import topology_of
+from testbed.cli.scenario_words import chosen
 from testbed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def shell(
         list[str] | None,
         typer.Option("--param", "-p", help="A parameter of the scenario; repeatable.", metavar="K=V"),
     ] = None,
+    topo: options.Topo = None,
     script: Annotated[
         Path | None, typer.Option("--script", help="Lines to carry out; ends at the first that fails.", metavar="FILE")
     ] = None,
@@ -46,7 +47,7 @@ def shell(
     from testbed.harness.runfolder import RunFolder
 
     how = How(
-        topology=topology_of(scenario, param or ()),
+        topology=chosen(scenario, param or (), topo),
         seed=seed,
         backend=backend,
         libos=libos,
@@ -59,7 +60,7 @@ def shell(
         raise ConfigError(f"no script {str(script)!r}", hint="one line per command, as you would type it")
     RunFolder.choose(run_dir)  # refuses a folder that is taken before anything is built
     set_up(backend, libos)
-    words = [scenario, *(f"--param={word}" for word in param or ())]
+    words = [scenario if topo is None else f"--topo={topo}", *(f"--param={word}" for word in param or ())]
     status, folder = recorded(words, how, lambda network: _converse(network, script, timeout_s))
     note(f"record: {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
     raise typer.Exit(status)

@@ -10,7 +10,7 @@ import typer
 
 from testbed.cli import options
 from testbed.cli.output import line, note, print_json
-from testbed.cli.scenario_words import topology_of
+from testbed.cli.scenario_words import chosen, topology_of
 from testbed.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -19,13 +19,13 @@ if TYPE_CHECKING:
 
 def show(
     what: Annotated[
-        str,
+        str | None,
         typer.Argument(
             help="A scenario (lan:n=10), or a run: its folder, its name or 'latest'.",
             metavar="SCENARIO|RUN",
             autocompletion=options.complete_scenario,
         ),
-    ],
+    ] = None,
     case: Annotated[
         str | None, typer.Argument(help="The case of the run; needed where it has more than one.", metavar="[CASE]")
     ] = None,
@@ -34,6 +34,7 @@ def show(
         list[str] | None,
         typer.Option("--param", "-p", help="A parameter of the scenario; repeatable.", metavar="K=V"),
     ] = None,
+    topo: options.Topo = None,
     svg_file: Annotated[
         Path | None, typer.Option("--svg", help="Write a drawing to this file; - is stdout.", metavar="FILE")
     ] = None,
@@ -42,7 +43,9 @@ def show(
     """Draw a topology: boxes and lines in the terminal, SVG, or JSON."""
     from testbed.reports.drawing import svg, text
 
-    topology = _topology(what, case, param or [])
+    if (what is None) == (topo is None):
+        raise ConfigError("wanted: a scenario, a run, or --topo FILE.py:CLASS", hint="testbed show lan")
+    topology = _topology(what, case, param or []) if what is not None else chosen("", param or [], topo)
     if as_json:
         print_json(topology.to_dict())
     if svg_file is not None:

@@ -70,6 +70,8 @@ def pytest_configure(config: pytest.Config) -> None:
         _check_names(settings_of(config))
     except ConfigError as error:
         raise pytest.UsageError(str(error)) from error
+    except CapabilityError as error:
+        pytest.exit(str(error), returncode=ExitCode.CANNOT)
     _start_session(config)
 
 
@@ -160,25 +162,25 @@ def topology(request: pytest.FixtureRequest) -> Topology:
 
     marker = request.node.get_closest_marker("scenario")
     if marker is None:
-        return scenario(DEFAULT_SCENARIO)
+        return _given(request, scenario(DEFAULT_SCENARIO))
     if len(marker.args) != 1:
         raise ConfigError(f"scenario() wants one name, topology or function, found {marker.args!r}")
     what = marker.args[0]
     if isinstance(what, str):
-        return scenario(what, **marker.kwargs)
+        return _given(request, scenario(what, **marker.kwargs))
     if callable(what):
         made: Topology = what(**marker.kwargs)
-        return made
+        return _given(request, made)
     if marker.kwargs:
         raise ConfigError(f"scenario(Topology, ...) takes no parameters, found {sorted(marker.kwargs)}")
-    given: Topology = what
-    return given
+    wanted: Topology = what
+    return _given(request, wanted)
 
 
 @pytest.fixture
 def network(request: pytest.FixtureRequest, topology: Topology) -> Iterator[Network]:
     """Bring a fresh network up for this execution of this case, and take it down after it."""
-    up = _execution(request).bring_up(topology)
+    up = _execution(request).bring_up(_given(request, topology))  # a module's own fixture knows no --topo
     yield up
     up.down()
 
@@ -189,6 +191,24 @@ def program(network: Network) -> Callable[[Node, str], str]:  # noqa: ARG001 (pr
     from testbed.harness.programs import install  # noqa: PLC0415 (not every pytest session needs it)
 
     return install
+
+
+def _given(request: pytest.FixtureRequest, wanted: Topology) -> Topology:
+    """Give the network of ``--topo`` in place of a case's own, where it has the nodes that the case names.
+
+    Raises:
+        CapabilityError: It lacks some: the case is skipped.
+    """
+    spec = settings_of(request.config).topo
+    if spec is None:
+        return wanted
+    from testbed.scenarios.given import given_topology, lacking  # noqa: PLC0415 (not every pytest session needs it)
+
+    found = given_topology(spec)
+    missing = lacking(found, (node.name for node in wanted.nodes))
+    if missing:
+        raise CapabilityError(f"the network of {spec} has no {', '.join(missing)}, which the case is about")
+    return found
 
 
 def _fixtures(item: pytest.Item) -> list[str]:
@@ -233,6 +253,10 @@ def _check_names(settings: Settings) -> None:
             find_kernel(Path(settings.libos))
         else:
             flavor(settings.libos)
+    if settings.topo is not None:
+        from testbed.scenarios.given import given_topology  # noqa: PLC0415 (not every pytest session needs it)
+
+        given_topology(settings.topo)
     for name in (name for name in settings.require if name not in CAPABILITIES):
         raise ConfigError(f"--require {name}: no such capability; {near_misses(name, CAPABILITIES)}")
 

@@ -13,6 +13,7 @@ from testbed.errors import ConfigError
 from testbed.harness.determinism import command_lines
 from testbed.harness.identity import SUITES, case_id
 from testbed.harness.plan import suites
+from testbed.harness.recorder import TOPOLOGY_FILE
 from testbed.harness.settings import DEFAULT_LIBOS
 from testbed.libos.artifacts import ArtifactStore, sha256_file
 from testbed.paths import package_dir
@@ -69,6 +70,8 @@ def prepare(run: RunRecord, folder: Path, record: Record, record_folder: Path, *
     words = ["--seed", str(run.seed), "--backend", record.backend, "--repeat", "1", "--keep"]
     if libos is None and run.libos != DEFAULT_LIBOS and "/" not in run.libos:  # a flavor by name; a folder is a kernel
         words += ["--libos", run.libos]
+    if any(word.partition("=")[0] == "--topo" for word in run.command):
+        words += ["--topo", str(record_folder / TOPOLOGY_FILE)]
     words += [] if _captured(record_folder) else ["--no-captures"]
     return Replay(root, nodeid, words, programs(record, libos=libos))
 

@@ -40,6 +40,7 @@ class Settings:
         require: Capabilities whose lack is an error and not a skip.
         capture: Whether link ends are captured.
         spin_ms: Host CPU time after which a task without system calls lets others run, ms; 0 is never.
+        topo: File with the network of all cases, in place of their own; None leaves them theirs.
     """
 
     seed: int
@@ -53,6 +54,7 @@ class Settings:
     require: tuple[str, ...]
     capture: bool
     spin_ms: int
+    topo: str | None = None
 
     def repeats(self, backend: Backend) -> int:
         """Give the number of executions of each case."""
@@ -156,6 +158,11 @@ def add_options(parser: pytest.Parser) -> None:
         help="a program that makes no system call for N to 2 N ms of the host's CPU lets others, and time, go on; "
         "depends on the host's speed, so bits may differ (default: never)",
     )
+    group.addoption(
+        "--topo",
+        metavar="FILE:CLASS",
+        help="network of all cases in place of their own: a Topo class of Mininet's, or a topology.json",
+    )
     group.addoption("--no-captures", action="store_true", help="capture no frames")
     group.addoption("--no-report", action="store_true", help="write no report.html at the end of the run")
     group.addoption(
@@ -178,6 +185,7 @@ def settings_of(config: pytest.Config) -> Settings:
         require=tuple(name for text in get("--require") for name in text.split(",") if name),
         capture=not get("--no-captures"),
         spin_ms=get("--spin-ms"),
+        topo=get("--topo"),
     )
 
 
