@@ -208,6 +208,24 @@ fn a_close_with_unread_bytes_resets() {
 }
 
 #[test]
+fn what_comes_after_a_close_resets() {
+    let mut net = Net::pair(clean());
+    let (mut client, mut server) = net.connected(80);
+    net.until(LONG, |hosts| hosts[0].inet.poll_close(&mut client).map(Result::unwrap));
+    drop(client);
+    for _ in 0..2 {
+        let mut sent = 0;
+        let pushed = net.until(LONG, |hosts| hosts[1].inet.poll_push(&mut server, b"late", &mut sent, None));
+        net.run_until(net.now + Duration::from_secs(1));
+        if pushed.is_err() {
+            assert_eq!(pushed, Err(Errno::ECONNRESET));
+            return;
+        }
+    }
+    panic!("nothing said that nobody reads");
+}
+
+#[test]
 fn a_close_waits_for_the_linger_time_and_no_longer() {
     let mut net = Net::pair(clean());
     let (mut client, _server) = net.connected(80);
