@@ -51,7 +51,7 @@ def test_what_is_lost_is_counted(network: Network, flavor: str, count: int) -> N
 @pytest.mark.scenario("pair", delay_ms=0.05)
 @counts
 def test_a_flood_is_counted(network: Network, flavor: str, count: int) -> None:
-    """All at once: what the server had no room for is lost, and it knows how many; of the others none is lost or doubled."""
+    """All at once: what the server had no room for is lost, and it knows how many."""
     sides = Sides(network, flavor)
     there, here = sides.run("udp-push-pop", size=SIZE_BYTES, requests=count, idle=IDLE_S)
     assert here["sent"] == len(set(to_server(sides).came)) == count

@@ -100,11 +100,13 @@ def configuration(node: Node, library: Library, interface: str | None, number: i
     """Give what a template may use.
 
     Returns:
-        ``node``, ``flavor``, ``seed``, and of the interface (None on a node without) ``interface``, ``address``,
-        ``prefix_bits``, ``gateway``, ``mac`` and ``mtu``.
+        ``node``, ``flavor``, ``seed``, ``spin_us`` (in virtual time 0: nobody can do anything while one spins; else
+        None, which is the flavor's own), ``inetstack`` (further settings of a stack: none), and of the interface (None on
+        a node without) ``interface``, ``address``, ``prefix_bits``, ``gateway``, ``mac`` and ``mtu``.
     """
     seed = direction_seed(node.network.seed, f"libos {node.name}", number)
-    values: dict[str, Any] = {"node": node.name, "flavor": library.name, "seed": seed}
+    values: dict[str, Any] = {"node": node.name, "flavor": library.name, "seed": seed, "inetstack": {}}
+    values["spin_us"] = 0 if node.network.virtual_time else None
     empty = dict.fromkeys(("interface", "address", "prefix_bits", "gateway", "mac", "mtu"))
     if not node.interfaces:
         if library.owns_interface:

@@ -51,6 +51,7 @@ LOOPBACK = {
     "node": "host",
     "flavor": "",
     "seed": 1,
+    "spin_us": None,
     "interface": None,
     "address": "127.0.0.1",
     "prefix_bits": 8,

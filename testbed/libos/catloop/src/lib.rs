@@ -189,8 +189,8 @@ impl IoPath for Catloop {
         false
     }
 
-    fn idle(&mut self, until: Option<Instant>) {
-        self.hub.idle(until);
+    fn idle(&mut self, now: Instant, until: Option<Instant>) {
+        self.hub.idle(now, until);
     }
 }
 

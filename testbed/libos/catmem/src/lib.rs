@@ -68,8 +68,8 @@ impl IoPath for Catmem {
         false
     }
 
-    fn idle(&mut self, until: Option<Instant>) {
-        self.hub.idle(until);
+    fn idle(&mut self, now: Instant, until: Option<Instant>) {
+        self.hub.idle(now, until);
     }
 
     fn socket(&mut self, _: SocketKind) -> Result<End, Errno> {

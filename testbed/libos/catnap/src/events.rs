@@ -40,12 +40,14 @@ pub struct Events {
     watched: Rc<Cell<usize>>,
     /// [`Events::wait`] has brought news that [`Events::poll`] did not tell yet.
     fresh: bool,
+    /// Whether [`Events::poll`] asks the kernel. Waits that do not spin leave that to [`Events::wait`].
+    polls: bool,
 }
 
 impl Events {
-    pub fn open() -> Result<Events, Errno> {
+    pub fn open(polls: bool) -> Result<Events, Errno> {
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(errno)?;
-        Ok(Events { epoll: Rc::new(epoll), places: Rc::default(), watched: Rc::default(), fresh: false })
+        Ok(Events { epoll: Rc::new(epoll), places: Rc::default(), watched: Rc::default(), fresh: false, polls })
     }
 
     /// A place for a new socket.
@@ -72,12 +74,13 @@ impl Events {
             self.fresh = false;
             return true;
         }
-        self.watched.get() > 0 && self.take(Some(Duration::ZERO))
+        self.polls && self.watched.get() > 0 && self.take(Some(Duration::ZERO))
     }
 
     /// Wait for news; an early return is harmless. epoll_wait(2) counts in milliseconds, so the last one is left to ppoll(2).
     pub fn wait(&mut self, length: Option<Duration>) {
         match length {
+            Some(Duration::ZERO) => self.fresh |= self.take(length),
             Some(length) if length < TICK => {
                 let mut epoll = [PollFd::new(&*self.epoll, PollFlags::IN)];
                 let length = Timespec { tv_sec: 0, tv_nsec: length.subsec_nanos().into() };

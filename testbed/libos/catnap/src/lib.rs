@@ -28,7 +28,8 @@ impl IoPath for Catnap {
     const SELF_DRIVEN: bool = true;
 
     fn open(config: &Config) -> Result<Catnap, Errno> {
-        Ok(Catnap { events: Events::open()?, tcp: config.tcp.clone() })
+        let spins = config.spin != Some(Duration::ZERO);
+        Ok(Catnap { events: Events::open(spins)?, tcp: config.tcp.clone() })
     }
 
     fn socket(&mut self, kind: SocketKind) -> Result<Socket, Errno> {
@@ -94,10 +95,7 @@ impl IoPath for Catnap {
         self.events.poll()
     }
 
-    fn idle(&mut self, until: Option<Instant>) {
-        let length = until.map(|until| until.saturating_duration_since(Instant::now()));
-        if length != Some(Duration::ZERO) {
-            self.events.wait(length);
-        }
+    fn idle(&mut self, now: Instant, until: Option<Instant>) {
+        self.events.wait(until.map(|until| until.saturating_duration_since(now)));
     }
 }

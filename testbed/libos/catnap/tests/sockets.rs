@@ -66,6 +66,23 @@ fn datagrams_keep_their_borders_and_their_sender() {
 }
 
 #[test]
+fn a_wait_that_does_not_spin_looks_before_its_time_is_up() {
+    let mut engine = Engine::open(&Config { spin: Some(Duration::ZERO), ..Config::default() }).unwrap();
+    let (client, server) = connection(&mut engine);
+    let pops = [engine.pop(server).unwrap(), engine.pop(server).unwrap()];
+    assert_eq!(engine.wait(pops[0], NOW).unwrap_err(), Errno::ETIMEDOUT);
+    let begin = Instant::now();
+    let length = Duration::from_micros(2500);
+    assert_eq!(engine.wait(pops[0], Some(length)).unwrap_err(), Errno::ETIMEDOUT);
+    assert!(begin.elapsed() >= length);
+    for (byte, pop) in pops.into_iter().enumerate() {
+        engine.push(client, vec![byte as u8], None).unwrap();
+        let Outcome::Popped(buffer, _) = engine.wait(pop, NOW).unwrap().outcome else { panic!("no bytes") };
+        assert_eq!(buffer.filled(), [byte as u8], "loopback delivers before the push returns");
+    }
+}
+
+#[test]
 fn a_peer_that_closes_is_an_empty_pop_every_time() {
     let mut engine = engine();
     let (client, server) = connection(&mut engine);

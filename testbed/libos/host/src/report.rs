@@ -48,11 +48,13 @@ pub struct Latency {
 }
 
 impl Report {
-    /// Take one round trip.
-    pub fn time(&mut self, since: Instant) {
-        let nanoseconds = u64::try_from(since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    /// Take one round trip; gives when it ended, which the next one may begin with.
+    pub fn time(&mut self, since: Instant) -> Instant {
+        let now = Instant::now();
+        let nanoseconds = u64::try_from(now.duration_since(since).as_nanos()).unwrap_or(u64::MAX);
         // It grows by itself: recording cannot fail (and saturating would not let it grow).
         let _ = self.times.get_or_insert_with(new_histogram).record(nanoseconds);
+        now
     }
 
     /// Add what another thread did.

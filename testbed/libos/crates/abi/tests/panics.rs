@@ -62,7 +62,7 @@ impl IoPath for Panicking {
     fn poll_io(&mut self, _: Instant) -> bool {
         panic!("the poll is broken")
     }
-    fn idle(&mut self, _: Option<Instant>) {}
+    fn idle(&mut self, _: Instant, _: Option<Instant>) {}
 }
 
 abi::export_libos!(Panicking, "panicking");

@@ -386,7 +386,7 @@ impl<D: OpenDevice> IoPath for Inet<D> {
     }
 
     /// The stack reads the clock itself: its timers are exact.
-    fn idle(&mut self, until: Option<Instant>) {
+    fn idle(&mut self, _: Instant, until: Option<Instant>) {
         self.stack.wait(until, None);
     }
 

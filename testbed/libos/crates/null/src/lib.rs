@@ -149,9 +149,9 @@ impl IoPath for Null {
     }
 
     /// Nothing can happen by itself, so all that is left is the time.
-    fn idle(&mut self, until: Option<Instant>) {
+    fn idle(&mut self, now: Instant, until: Option<Instant>) {
         if let Some(until) = until {
-            std::thread::sleep(until.saturating_duration_since(Instant::now()));
+            std::thread::sleep(until.saturating_duration_since(now));
         }
     }
 }

@@ -327,7 +327,7 @@ impl<P: IoPath, B: AsRef<[u8]>> Drop for Engine<P, B> {
         let end = now + P::LAST_WORDS;
         while !closing.is_empty() && now < end {
             if !path.poll_io(now) {
-                path.idle(Some(end));
+                path.idle(now, Some(end));
             }
             closing.retain_mut(|queue| path.poll_close(queue).is_pending());
             now = Instant::now();

@@ -106,12 +106,14 @@ pub trait IoPath: Sized {
     /// Move frames, timers and events without blocking; whether anything moved.
     fn poll_io(&mut self, now: Instant) -> bool;
 
-    /// Block until something may have moved, at most until then; `None` is for ever. Early returns are harmless.
-    fn idle(&mut self, until: Option<Instant>);
+    /// Block until something may have moved, at most until then; `None` is for ever, a time that is past only looks. Early
+    /// returns are harmless. `now` was read a moment ago: who needs no better one saves a call of the system.
+    fn idle(&mut self, now: Instant, until: Option<Instant>);
 
     /// Block until something may have moved, or `wake` may be read. A path that cannot wait for both looks every now and then.
     fn idle_or(&mut self, wake: BorrowedFd<'_>) {
         let _ = wake;
-        self.idle(Some(Instant::now() + Duration::from_millis(1)));
+        let now = Instant::now();
+        self.idle(now, Some(now + Duration::from_millis(1)));
     }
 }

@@ -103,7 +103,7 @@ impl IoPath for Slow {
         self.0.polls.set(self.0.polls.get() + 1);
         false
     }
-    fn idle(&mut self, until: Option<Instant>) {
+    fn idle(&mut self, _: Instant, until: Option<Instant>) {
         self.0.idles.set(self.0.idles.get() + 1);
         if let Some(until) = until {
             std::thread::sleep(until.saturating_duration_since(Instant::now()).min(Duration::from_millis(1)));

@@ -336,14 +336,14 @@ mod tests {
             let second = End::attach(&mut two, &name).unwrap();
             let mut buffer = Buffer::with_capacity(4 * CAPACITY);
             while second.pop(&mut buffer) != Ok(Popped::End) {
-                two.idle(None);
+                two.idle(Instant::now(), None);
             }
             buffer.len()
         });
         let mut sent = 0;
         while sent < big.len() {
             match first.push(&big[sent..]).unwrap() {
-                0 => one.idle(None),
+                0 => one.idle(Instant::now(), None),
                 count => sent += count,
             }
         }

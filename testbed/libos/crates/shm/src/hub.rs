@@ -85,7 +85,7 @@ impl Hub {
     }
 
     /// Sleep until something changes, until then at the longest, or until the next look is due.
-    pub fn idle(&mut self, until: Option<Instant>) {
+    pub fn idle(&mut self, now: Instant, until: Option<Instant>) {
         let mut living = std::mem::take(&mut self.living);
         living.extend(self.sleepers.iter().filter_map(Weak::upgrade));
         for sleeper in &living {
@@ -96,7 +96,7 @@ impl Hub {
         // All are asked, so that none reports an old change the next time.
         let changed = living.iter().filter(|sleeper| sleeper.changed()).count() > 0;
         if !changed {
-            self.sleep(until, !living.is_empty());
+            self.sleep(now, until, !living.is_empty());
         }
         for sleeper in &living {
             sleeper.side().sleeping.store(0, Ordering::Relaxed);
@@ -106,8 +106,8 @@ impl Hub {
         self.living = living;
     }
 
-    fn sleep(&self, until: Option<Instant>, others: bool) {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+    fn sleep(&self, now: Instant, until: Option<Instant>, others: bool) {
+        let left = until.map(|until| until.saturating_duration_since(now));
         let left = if others { Some(left.unwrap_or(PULSE).min(PULSE)) } else { left };
         let words = left.map(|left| libc::timespec {
             tv_sec: left.as_secs() as libc::time_t,

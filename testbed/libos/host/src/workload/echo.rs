@@ -150,7 +150,10 @@ impl Clients<'_> {
     fn step(&mut self, client: &mut Client, done: Done) -> Result<Option<u64>> {
         let size = self.options.size() as u64;
         match done {
-            Done::Connected => self.report.connections += 1,
+            Done::Connected => {
+                self.report.connections += 1;
+                client.since = Instant::now();
+            }
             Done::Pushed => return self.engine.pop(client.qd).map(Some),
             Done::Popped(buffer) => {
                 let bytes = buffer.bytes();
@@ -164,7 +167,7 @@ impl Clients<'_> {
                     return self.engine.pop(client.qd).map(Some);
                 }
                 self.report.received += 1;
-                self.report.time(client.since);
+                client.since = self.report.time(client.since);
             }
             Done::Accepted(_) => return Err(Failure::wrong("an accept completed that nobody started")),
             Done::Failed(errno) => return Err(Failure { what: format!("client {}", client.stream), errno }),
@@ -175,7 +178,6 @@ impl Clients<'_> {
         }
         let (stream, from) = (client.stream, client.requests * size);
         client.requests += 1;
-        client.since = Instant::now();
         self.report.sent += 1;
         self.report.sent_bytes += size;
         self.engine.push(client.qd, self.options.size(), None, |bytes| pattern::fill(bytes, stream, from)).map(Some)

@@ -109,9 +109,9 @@ pub struct Options {
     /// tcp-wait: what happens to it.
     #[arg(long, value_enum, default_value = "close-wait")]
     pub how: How,
-    /// pktgen: datagrams per second; 0 is as many as go.
-    #[arg(long, default_value_t = 1000)]
-    pub rate: u64,
+    /// pktgen, udp-push-pop: datagrams per second; 0 is as many as go. [default: 1000 of pktgen, else 0]
+    #[arg(long)]
+    pub rate: Option<u64>,
     /// relay: where to.
     #[arg(long, value_name = "ADDRESS:PORT")]
     pub to: Option<SocketAddrV4>,

@@ -10,6 +10,8 @@ use crate::workload::{address, Name, Options, Role};
 
 const NUMBER: usize = 8;
 const STREAM: u64 = 1;
+/// Datagrams per second, where nothing else is asked for.
+const PKTGEN_RATE: u64 = 1000;
 
 pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Result<()> {
     if options.size() < NUMBER {
@@ -21,12 +23,8 @@ pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Resul
             let qd = options.client_socket(engine, &Transport::Udp)?;
             match options.name {
                 Name::UdpPingPong => ping(engine, qd, place, options, report)?,
-                Name::Pktgen => generate(engine, qd, place, options, report)?,
-                Name::UdpPushPop => {
-                    for number in 0..options.requests {
-                        send(engine, qd, place, options, number, report)?;
-                    }
-                }
+                Name::Pktgen => generate(engine, qd, place, options, options.rate.unwrap_or(PKTGEN_RATE), report)?,
+                Name::UdpPushPop => generate(engine, qd, place, options, options.rate.unwrap_or(0), report)?,
                 _ => return Err(Failure::wrong("dump is a server: give --server")),
             }
             engine.close(qd)
@@ -110,10 +108,17 @@ fn ping(engine: &mut Engine, qd: i32, place: &str, options: &Options, report: &m
     Ok(())
 }
 
-fn generate(engine: &mut Engine, qd: i32, place: &str, options: &Options, report: &mut Report) -> Result<()> {
+fn generate(
+    engine: &mut Engine,
+    qd: i32,
+    place: &str,
+    options: &Options,
+    rate: u64,
+    report: &mut Report,
+) -> Result<()> {
     let begin = Instant::now();
     for number in 0..options.requests {
-        if let Some(nanoseconds) = (number * 1_000_000_000).checked_div(options.rate) {
+        if let Some(nanoseconds) = (number * 1_000_000_000).checked_div(rate) {
             let due = Duration::from_nanos(nanoseconds);
             std::thread::sleep(due.saturating_sub(begin.elapsed()));
         }
