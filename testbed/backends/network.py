@@ -89,7 +89,7 @@ class Network:
         self.release = str(hello["release"])
         self.capabilities = frozenset(hello["capabilities"])
         self.live = True
-        self.installed: set[str] = set()  # programs and libraries that were put into it, once for all nodes
+        self.installed: set[tuple[str, str]] = set()  # programs and libraries, once for all nodes that share files
         self._numbers = itertools.count(1)
         interfaces = self.interfaces = layout.interfaces(topology)
         session.ends = [(str(link.name), link.ends) for link in topology.links]

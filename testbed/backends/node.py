@@ -314,9 +314,10 @@ class Node:
 
     def install(self, path: str, file: Path, mode: int = 0o755) -> None:
         """Put a program of the host into the network, once: nodes share it, and it cannot be written while it runs."""
-        if path not in self.network.installed:
+        key = (self._session.place(self.name), path)
+        if key not in self.network.installed:
             self.write(path, _file_bytes(file, file.stat().st_mtime_ns), mode)
-            self.network.installed.add(path)
+            self.network.installed.add(key)
 
     def _start(self, op: str, process: Process, fields: dict[str, Any]) -> dict[str, Any]:
         start_ns = self._session.now_ns

@@ -11,13 +11,24 @@ from testbed.backends.timetravel import TimeTravelBackend
 from testbed.errors import CapabilityError, ConfigError, near_misses
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from testbed.backends.base import Backend
 
 DEFAULT = "timetravel"
-_BACKENDS: dict[str, type[Backend]] = {
+
+
+def _cloudlab() -> Backend:
+    from testbed.backends.cloudlab.backend import CloudlabBackend  # noqa: PLC0415  # its ssh takes a while to import
+
+    return CloudlabBackend()
+
+
+_BACKENDS: dict[str, Callable[[], Backend]] = {
     TimeTravelBackend.name: TimeTravelBackend,
     NetnsBackend.name: NetnsBackend,
     MininetBackend.name: MininetBackend,
+    "cloudlab": _cloudlab,
 }
 
 

@@ -120,6 +120,10 @@ class Session:
             raise reply.error
         return reply.ok
 
+    def place(self, node: str) -> str:  # noqa: ARG002 (of one agent all nodes see the same files)
+        """Give a name for the files that a node sees, below its own changes: other nodes may share them."""
+        return ""
+
     def note(self, name: str, fields: Mapping[str, object], start_ns: int) -> None:
         """Record what was asked quietly, in words of its own, from ``start_ns`` to now."""
         self.recorder.command(name, {key: _plain(value) for key, value in fields.items()}, start_ns, self.now_ns)

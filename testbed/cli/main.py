@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from testbed.cli import bench, build, check, diff, doctor, exec_, list_, packets, prune, replay, report, run, version
+from testbed.cli import cloudlab as cloudlab_
 from testbed.cli import shell as shell_
 from testbed.cli import show as show_
 from testbed.cli import workload as workload_
@@ -70,6 +71,7 @@ app.command("packets", epilog="Example: testbed packets latest test_handshake --
 app.command("prune", epilog="Example: testbed prune --keep 20 --older 7d --artifacts --dry-run")(prune.prune)
 app.command("bench", epilog="Example: testbed bench boot case --runs 5")(bench.bench)
 app.command("check", epilog="Example: testbed check ruff mypy")(check.check)
+app.add_typer(cloudlab_.app, name="cloudlab")
 app.command("version", epilog="Example: testbed version --json")(version.version)
 
 

@@ -34,8 +34,9 @@ use std::fs::OpenOptions;
 
 use error::{Context, Error, Result};
 use server::{Place, Server};
+use wire::Channel;
 
-const USAGE: &str = "usage: agent netns --fd N [--shares FOLDER...] | agent guest --cpu N -- KERNEL ARGS...";
+const USAGE: &str = "usage: agent netns --fd N|--stdio [--shares FOLDER...] | agent guest --cpu N -- KERNEL ARGS...";
 
 fn main() {
     let args: Vec<String> = std::env::args().skip(1).collect();
@@ -58,9 +59,10 @@ fn mode(args: &[String]) -> Result<i32> {
     let words: Vec<&str> = args.iter().map(String::as_str).collect();
     let number = |text: &str| text.parse::<u16>().map_err(|_| Error::usage(format!("'{text}' is no number; {USAGE}")));
     match words.as_slice() {
-        ["netns", "--fd", fd] => netns::serve(i32::from(number(fd)?), Vec::new()),
+        ["netns", "--stdio"] => netns::serve(None, Vec::new()),
+        ["netns", "--fd", fd] => netns::serve(Some(i32::from(number(fd)?)), Vec::new()),
         ["netns", "--fd", fd, "--shares", shares @ ..] => {
-            netns::serve(i32::from(number(fd)?), shares.iter().map(|s| (*s).to_owned()).collect())
+            netns::serve(Some(i32::from(number(fd)?)), shares.iter().map(|s| (*s).to_owned()).collect())
         }
         ["guest", "--cpu", cpu, "--", ..] => launcher::launch(usize::from(number(cpu)?), &args[4..]).map(|()| 0),
         _ => Err(Error::usage(USAGE)),
@@ -76,5 +78,5 @@ fn guest() -> Result<()> {
     }
     sys::mount("proc", "/proc", "proc", 0, "").context(|| "mounting /proc")?;
     let channel = OpenOptions::new().read(true).write(true).open(CHANNEL).context(|| CHANNEL)?;
-    Server::new(channel, Place::Guest, Vec::new(), None)?.serve().context(|| "the channel")
+    Server::new(Channel::new(channel, None), Place::Guest, Vec::new(), None)?.serve().context(|| "the channel")
 }

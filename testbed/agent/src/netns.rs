@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! `agent netns --fd N`: namespaces of the host's kernel, that vanish with the parent.
+//! `agent netns --fd N` or `--stdio`: namespaces of the host's kernel, that vanish with the parent.
 
 use std::fs;
 use std::fs::File;
@@ -9,10 +9,15 @@ use std::os::unix::net::UnixStream;
 use crate::error::{Context, Error, Kind, Result};
 use crate::server::{Place, Server};
 use crate::sys;
+use crate::wire::Channel;
 
-/// Serve on descriptor `fd` from inside new namespaces; the exit code.
-pub fn serve(fd: i32, shares: Vec<String>) -> Result<i32> {
-    let channel = sys::adopt(fd).context(|| format!("descriptor {fd}"))?;
+/// Serve on descriptor `fd` (None: stdin and stdout) from inside new namespaces; the exit code.
+pub fn serve(fd: Option<i32>, shares: Vec<String>) -> Result<i32> {
+    let adopt = |fd: i32| sys::adopt(fd).map(File::from).context(|| format!("descriptor {fd}"));
+    let channel = match fd {
+        Some(fd) => Channel::new(adopt(fd)?, None),
+        None => Channel::new(adopt(libc::STDIN_FILENO)?, Some(adopt(libc::STDOUT_FILENO)?)),
+    };
     sys::die_with_parent(sys::getppid()).context(|| "PR_SET_PDEATHSIG")?;
     let user = sys::ids().0 != 0;
     // Kept and told when the host asks: the channel is where errors are expected.
@@ -30,7 +35,7 @@ pub fn serve(fd: i32, shares: Vec<String>) -> Result<i32> {
     // In a PID namespace of its own the parent's pid reads as 0.
     let seen = if broken.is_some() { outer } else { 0 };
     sys::die_with_parent(seen).context(|| "PR_SET_PDEATHSIG")?;
-    let mut server = Server::new(File::from(channel), Place::Netns { user }, shares, broken)?;
+    let mut server = Server::new(channel, Place::Netns { user }, shares, broken)?;
     server.serve().context(|| "the channel")?;
     Ok(0)
 }

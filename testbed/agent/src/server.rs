@@ -66,10 +66,10 @@ pub struct Server {
 
 impl Server {
     /// A server on a channel; `shares` are given beside those of `hello`.
-    pub fn new(channel: File, place: Place, shares: Vec<String>, broken: Option<Error>) -> Result<Self> {
+    pub fn new(channel: Channel, place: Place, shares: Vec<String>, broken: Option<Error>) -> Result<Self> {
         sys::raise_open_files().context(|| "RLIMIT_NOFILE")?; // each process that runs has up to three files here
         Ok(Server {
-            channel: Channel::new(channel),
+            channel,
             place,
             broken,
             shares,

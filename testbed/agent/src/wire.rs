@@ -13,12 +13,14 @@ const WRITE_AT: usize = 256 << 10;
 /// Both directions of the stream, buffered.
 pub struct Channel {
     stream: File,
+    /// Where the other direction is another file: stdin and stdout of a remote shell are two pipes.
+    back: Option<File>,
     output: Vec<u8>,
 }
 
 impl Channel {
-    pub fn new(stream: File) -> Self {
-        Channel { stream, output: Vec::new() }
+    pub fn new(stream: File, back: Option<File>) -> Self {
+        Channel { stream, back, output: Vec::new() }
     }
 
     pub fn fd(&self) -> BorrowedFd<'_> {
@@ -44,7 +46,7 @@ impl Channel {
 
     /// Write all that is queued.
     pub fn flush(&mut self) -> io::Result<()> {
-        self.stream.write_all(&self.output)?;
+        self.back.as_mut().unwrap_or(&mut self.stream).write_all(&self.output)?;
         self.output.clear();
         Ok(())
     }

@@ -1,0 +1,169 @@
+#!/bin/sh
+# SPDX-License-Identifier: MIT
+# What is done on an experiment node, as root: facts of it, the agent's life, wires between its NICs and the agent's
+# networks, and undoing all that. Each network has a folder STORE/live/ID with what was made for it (the only things
+# that are ever undone):
+#   pid     "PID STARTTIME" of this script, which lives as long as the agent
+#   nics    one line per NIC: "NAME up|down GRO LRO WIRE", as it was before, and the wire that was made for it
+# usage: node.sh facts STORE MAC... | serve STORE ID OWNER TAKE | wire STORE ID INNER:NIC:MTU... | clean STORE
+set -eu
+PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
+LC_ALL=C
+export PATH LC_ALL
+
+start_time() { # of a process, in clock ticks since boot; nothing where it is gone
+    sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d' ' -f20
+}
+
+nic_of_mac() {
+    for nic in /sys/class/net/*; do
+        # A NIC, and no VLAN or bridge that has taken over its address.
+        [ "$(cat "$nic/address" 2>/dev/null)" = "$1" ] || continue
+        [ -e "$nic/bridge" ] || { echo "${nic##*/}"; return; }
+    done
+}
+
+facts() {
+    store=$1
+    shift
+    echo "release $(uname -r)"
+    echo "machine $(uname -m)"
+    echo "uid $(id -u)"
+    while read -r key value _; do
+        case $key in
+            HugePages_Total:) echo "huge_total $value" ;;
+            HugePages_Free:) echo "huge_free $value" ;;
+            Hugepagesize:) echo "huge_kib $value" ;;
+            MemAvailable:) echo "memory_kib $value" ;;
+        esac
+    done </proc/meminfo
+    for tool in ip tc ethtool nsenter ps; do
+        command -v "$tool" >/dev/null 2>&1 || echo "lacks $tool"
+    done
+    if command -v pkg-config >/dev/null 2>&1 && version=$(pkg-config --modversion libdpdk 2>/dev/null); then
+        echo "dpdk $version"
+    fi
+    # shellcheck disable=SC2012  # only to know whether there is one
+    echo "iommu_groups $(ls /sys/kernel/iommu_groups 2>/dev/null | wc -l)"
+    mkdir -p "$store"
+    echo "free_bytes $(df -P -B1 "$store" | awk 'NR == 2 { print $4 }')"
+    for mac in "$@"; do
+        nic=$(nic_of_mac "$mac")
+        [ -n "$nic" ] || continue
+        driver=$(basename "$(readlink "/sys/class/net/$nic/device/driver" 2>/dev/null || echo none)")
+        vendor=$(cat "/sys/class/net/$nic/device/vendor" 2>/dev/null || echo none)
+        device=$(cat "/sys/class/net/$nic/device/device" 2>/dev/null || echo none)
+        mtu=$(cat "/sys/class/net/$nic/mtu")
+        echo "nic $mac $nic $driver $vendor $device $mtu $(cat "/sys/class/net/$nic/operstate")"
+    done
+    find "$store" -maxdepth 1 -type f -name '????????????????????????????????*' -printf 'has %f %s\n'
+    for live in "$store"/live/*; do
+        [ -d "$live" ] && alive "$live" && echo "live ${live##*/} $(cat "$live/owner")"
+    done
+    echo "end facts"
+}
+
+alive() {
+    read -r pid started <"$1/pid" 2>/dev/null && [ -n "$started" ] && [ "$(start_time "$pid")" = "$started" ]
+}
+
+undo() { # of the network in folder $1; the agent's own things have vanished with it
+    [ -f "$1/nics" ] && while read -r nic state gro lro wire; do
+        ip link del dev "$wire" 2>/dev/null || true # its other end lives in the agent's network
+        [ -e "/sys/class/net/$nic" ] || continue
+        tc qdisc del dev "$nic" clsact 2>/dev/null || true
+        [ "$gro" = on ] && ethtool -K "$nic" gro on 2>/dev/null
+        [ "$lro" = on ] && ethtool -K "$nic" lro on 2>/dev/null
+        [ "$state" = down ] && ip link set dev "$nic" down
+    done <"$1/nics"
+    rm -rf "$1"
+}
+
+end_live() { # end the script of a network, and with it its agent and all that runs there; then undo
+    if alive "$1"; then
+        read -r pid started <"$1/pid"
+        agents=$(ps -o pid= --ppid "$pid" || true)
+        for agent in $agents; do kill -KILL "$agent" 2>/dev/null || true; done
+        tries=0
+        while alive "$1" && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
+        alive "$1" && kill -KILL "$pid"
+    fi
+    [ -d "$1" ] && undo "$1"
+    return 0
+}
+
+serve() { # the agent itself: its program is STORE/$5
+    store=$1 id=$2 owner=$3 take=$4 agent=$5
+    mkdir -p "$store/live"
+    for other in "$store"/live/*; do
+        [ -d "$other" ] || continue
+        if alive "$other" && [ "$take" != take ] && [ "$(cat "$other/owner")" != "$owner" ]; then
+            echo "in use by $(cat "$other/owner")" >&2
+            exit 75
+        fi
+        if ! alive "$other" || [ "$(cat "$other/owner")" != "$owner" ]; then end_live "$other"; fi
+    done
+    live=$store/live/$id
+    mkdir "$live"
+    echo "$owner" >"$live/owner"
+    echo "$$ $(start_time $$)" >"$live/pid"
+    trap '' HUP INT TERM PIPE # the agent ends with its stdin, and this script after it
+    status=0
+    "$store/$agent" netns --stdio || status=$?
+    undo "$live"
+    exit "$status"
+}
+
+wire() { # join NICs to bridges of the agent's network: INNER is a process of the bridge's node, as the agent counts pids
+    store=$1 id=$2
+    shift 2
+    live=$store/live/$id
+    read -r script _ <"$live/pid"
+    outer=$(ps -o pid= --ppid "$script" | tr -d ' ')
+    first=$(ps -o pid= --ppid "$outer" | tr -d ' ')
+    number=0
+    for word in "$@"; do
+        inner=${word%%:*} rest=${word#*:}
+        nic=${rest%%:*} mtu=${rest#*:}
+        process=
+        for child in $(ps -o pid= --ppid "$first"); do
+            [ "$(awk '$1 == "NSpid:" { print $NF }' "/proc/$child/status" 2>/dev/null)" = "$inner" ] && process=$child
+        done
+        [ -n "$process" ] || { echo "no process $inner in the network $id" >&2; exit 1; }
+        [ "$(cat "/sys/class/net/$nic/mtu")" -ge "$mtu" ] || { echo "mtu $nic: wanted $mtu, found $(cat "/sys/class/net/$nic/mtu")" >&2; exit 77; }
+        if tc qdisc show dev "$nic" | grep -qE ' (clsact|ingress) '; then
+            echo "busy $nic: it has filters of somebody else (clsact or ingress)" >&2
+            exit 77
+        fi
+        state=up
+        [ $(($(cat "/sys/class/net/$nic/flags") & 1)) -eq 1 ] || state=down
+        features=$(ethtool -k "$nic" 2>/dev/null || true)
+        gro=$(echo "$features" | awk '$1 == "generic-receive-offload:" { print $2 }')
+        lro=$(echo "$features" | awk '$1 == "large-receive-offload:" { print $2 }')
+        wire="tb$((script % 100000)).$number"
+        echo "$nic $state ${gro:--} ${lro:--} $wire" >>"$live/nics"
+        # Frames are to pass as they were on the wire.
+        [ "$gro" = on ] && { ethtool -K "$nic" gro off || true; }
+        [ "$lro" = on ] && { ethtool -K "$nic" lro off || true; }
+        ip link add name "$wire" mtu "$mtu" type veth peer name outside mtu "$mtu" netns "$process"
+        ip link set dev "$wire" addrgenmode none up
+        nsenter -t "$process" -n ip link set dev outside addrgenmode none master br0 up
+        [ "$state" = up ] || ip link set dev "$nic" up
+        tc qdisc add dev "$nic" clsact
+        tc qdisc add dev "$wire" clsact
+        tc filter add dev "$wire" ingress protocol all u32 match u32 0 0 action mirred egress redirect dev "$nic"
+        tc filter add dev "$nic" ingress protocol all u32 match u32 0 0 action mirred egress redirect dev "$wire"
+        number=$((number + 1))
+    done
+}
+
+clean() { # all that testbed has ever left here
+    for live in "$1"/live/*; do
+        [ -d "$live" ] && end_live "$live"
+    done
+    rm -rf "$1"
+}
+
+command=$1
+shift
+"$command" "$@"

@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: MIT
+"""The nodes of an experiment, ready for networks: connected, checked, and with what is needed in their stores."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from testbed.backends.cloudlab import facts as facts_
+from testbed.backends.cloudlab import store
+from testbed.backends.cloudlab.problems import NodeError
+from testbed.backends.cloudlab.ssh import Connection
+from testbed.backends.cloudlab.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from testbed.backends.cloudlab.facts import Facts
+    from testbed.backends.cloudlab.manifest import Machine, Manifest
+    from testbed.backends.cloudlab.ssh import Access
+
+
+@dataclass
+class ReadyNode:
+    """A node that was let in and checked.
+
+    Args:
+        connection: To it.
+        facts: What it said.
+        store: Its store.
+        agent: The agent's program, which is there.
+    """
+
+    connection: Connection
+    facts: Facts
+    store: Store
+    agent: Path
+
+    @property
+    def name(self) -> str:
+        """Its name in the manifest."""
+        return self.connection.machine.name
+
+
+@dataclass
+class Nodes:
+    """The nodes of one experiment; connections are made when first needed, and kept.
+
+    Args:
+        manifest: The experiment.
+        access: How its nodes are entered.
+        agent: The agent's program.
+        files: What else every node gets: LibOSes, and the program that they live in.
+    """
+
+    manifest: Manifest
+    access: Access
+    agent: Path
+    files: tuple[Path, ...] = ()
+    _ready: dict[str, ReadyNode] = field(default_factory=dict)
+    _lost: dict[str, int] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def ready(self, names: Iterable[str]) -> list[ReadyNode]:
+        """Give nodes that are ready; one whose connection was lost is entered again, but not for ever.
+
+        Raises:
+            NodeError: The first, by the order of names, that is not, and why.
+        """
+        wanted = list(names)
+        with ThreadPoolExecutor(max_workers=max(len(wanted), 1)) as pool:
+            futures = [pool.submit(self._one, self.manifest.machines[name]) for name in wanted]
+        return [future.result() for future in futures]
+
+    def _one(self, machine: Machine) -> ReadyNode:
+        found = self._ready.get(machine.name)
+        if found is not None and found.connection.alive:
+            return found
+        before = self._lost.get(machine.name, 0)
+        if before > 1:
+            detail = f"{machine.host} port {machine.port} was lost, and did not come back when asked before"
+            raise NodeError(machine.name, "gone", detail, hint="testbed cloudlab run --resume RUN, when it is back")
+        self._lost[machine.name] = before + 1
+        ready = self._enter(machine)
+        with self._lock:
+            self._ready[machine.name] = ready
+            self._lost[machine.name] = 1  # entered once; one more try is for each loss that follows
+        return ready
+
+    def _enter(self, machine: Machine) -> ReadyNode:
+        """Connect to a node, check it, and send it what it lacks."""
+        connection = Connection(machine, self.access)
+        try:
+            facts = facts_.ask(connection)
+            kept = Store(connection, facts)
+            facts.demand(space=bool(kept.missing(self._needed)))
+            kept.put(self._needed)
+        except BaseException:
+            connection.close()
+            raise
+        return ReadyNode(connection, facts, kept, self.agent)
+
+    @property
+    def _needed(self) -> tuple[Path, ...]:
+        return (store.script(), self.agent, *self.files)
+
+    def look(self) -> dict[str, Facts | NodeError]:
+        """Ask all nodes what they are; sends nothing but questions, and makes no more than the store's folder."""
+
+        def one(machine: Machine) -> Facts | NodeError:
+            try:
+                connection = Connection(machine, self.access)
+                try:
+                    return facts_.ask(connection)
+                finally:
+                    connection.close()
+            except NodeError as error:
+                return error
+
+        machines = list(self.manifest.machines.values())
+        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
+            return {machine.name: found for machine, found in zip(machines, pool.map(one, machines), strict=True)}
+
+    def clean(self) -> dict[str, NodeError | None]:
+        """Remove all that testbed has ever left on the nodes, and end what runs there; gives what failed."""
+
+        def one(machine: Machine) -> NodeError | None:
+            try:
+                connection = Connection(machine, self.access)
+                try:
+                    path = store.store_path(machine.user)
+                    done = connection.run(["sh", "-s", "--", "clean", path], stdin=store.script().read_bytes())
+                finally:
+                    connection.close()
+            except NodeError as error:
+                return error
+            return NodeError(machine.name, "not clean", done.stderr.strip()) if done.status else None
+
+        machines = list(self.manifest.machines.values())
+        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
+            return {machine.name: found for machine, found in zip(machines, pool.map(one, machines), strict=True)}
+
+    def close(self) -> None:
+        """Close all connections."""
+        for node in self._ready.values():
+            node.connection.close()
+        self._ready.clear()
