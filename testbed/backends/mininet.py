@@ -132,7 +132,7 @@ def _build(plan: dict[str, Any], place: Namespaces, limit_s: float | None) -> No
                     *("--user", "--ipc", "--net", "--mount", "--uts", "--pid", "--preserve-credentials", "--"),
                     *(str(mininet_python()), "-I", "-c", _DRIVER.read_text(encoding="utf-8")),
                 ],
-                env={"PATH": PATH, "HOME": "/root", "LC_ALL": "C.UTF-8"},
+                env={"PATH": PATH, "HOME": os.fspath(place.scratch.path), "LC_ALL": "C.UTF-8"},
                 fds={namespaces.CHANNEL_FD: there.fileno()},
                 log=place.child.log,
             )

@@ -102,9 +102,9 @@ def _check(record: Record, *, gdb: bool, until_s: float | None) -> None:
         CapabilityError: The backend promises no identical bits, or has no kernel of its own to stop.
         ConfigError: There is nothing to compare with, or the time is past the case's end.
     """
-    if record.backend == "netns":
+    if record.backend in {"netns", "mininet", "cloudlab"}:
         raise CapabilityError(
-            "backend 'netns' promises no identical bits: its cases cannot be replayed", hint="testbed run"
+            f"backend {record.backend!r} promises no identical bits: its cases cannot be replayed", hint="testbed run"
         )
     if (gdb or until_s is not None) and record.backend != "timetravel":
         raise CapabilityError(f"--gdb and --until need a guest; this record is of backend {record.backend!r}")

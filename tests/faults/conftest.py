@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "guest: needs a built guest kernel")
+    config.addinivalue_line("markers", "mininet: needs Mininet, and namespaces of the host kernel")
     config.addinivalue_line("markers", "netns: needs namespaces of the host kernel")
 
 

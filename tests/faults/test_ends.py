@@ -21,7 +21,11 @@ if TYPE_CHECKING:
 
     from tests.faults.workshop import Running, Workshop
 
-BACKENDS = [pytest.param("timetravel", marks=pytest.mark.guest), pytest.param("netns", marks=pytest.mark.netns)]
+BACKENDS = [
+    pytest.param("timetravel", marks=pytest.mark.guest),
+    pytest.param("netns", marks=pytest.mark.netns),
+    pytest.param("mininet", marks=pytest.mark.mininet),
+]
 SUITE = """
     def test_a_done(network):
         network["h1"].run(["echo", "kept"])
@@ -31,7 +35,7 @@ SUITE = """
         sleeper = network["h2"].spawn(["sleep", "100000"])
         with open("{fifo}", "w") as fifo:
             fifo.write(str(__import__("os").getpid()))
-        sleeper.wait(timeout=None) if "netns" in network.backend else sleeper.wait(timeout=90000 + {block}())
+        sleeper.wait(timeout=None) if not network.virtual_time else sleeper.wait(timeout=90000 + {block}())
 
     def test_c_never(network):
         network["h1"].run(["echo", "never"])
