@@ -111,7 +111,7 @@ impl IoPath for Catloop {
     fn poll_accept(&mut self, queue: &mut Socket) -> Poll<Result<(Socket, SocketAddrV4), Errno>> {
         let Some(port) = &queue.port else { return Poll::Ready(Err(Errno::EINVAL)) };
         while let Some(peer) = port.next() {
-            // A caller that died, or gave up, is passed over, as with Linux (accept(2), "Error handling").
+            // A caller that died, or reset the connection, is passed over; one that closed it waits for us.
             match answer(&mut self.hub, port, peer) {
                 Ok(end) => {
                     let state = State::Connected(Connection { end, peer, awaited: None });
@@ -146,13 +146,18 @@ impl IoPath for Catloop {
         }
     }
 
-    /// What was pushed lies in the ring for the peer to read, so there is nothing to linger for. Unread bytes, and a
-    /// linger time of zero, reset the connection (RFC 2525, section 2.17; socket(7)).
+    /// What was pushed lies in the ring for the peer to read, so there is nothing to linger for, once there is a peer: who
+    /// accepts later finds bytes and end. Unread bytes, and a linger time of zero, reset the connection (RFC 2525, section
+    /// 2.17; socket(7)).
     fn poll_close(&mut self, queue: &mut Socket) -> Poll<Result<(), Errno>> {
-        match &queue.state {
+        match &mut queue.state {
             State::Connected(connection) => {
                 let reset = queue.options.linger == Some(Duration::ZERO) || connection.end.has_unread();
                 connection.end.close(if reset { Close::Reset } else { Close::Orderly });
+                let alone = connection.awaited.is_some() && !connection.end.met();
+                if alone && !reset && connection.missed(&self.hub).is_none() {
+                    return Poll::Pending;
+                }
             }
             State::Listening => {
                 let Some(port) = &queue.port else { return Poll::Ready(Ok(())) };

@@ -3,7 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddrV4};
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use catloop::Catloop;
 use queue::{Config, Engine, Errno, OptionName, Outcome, SocketKind, SocketOption, Token};
@@ -180,6 +180,27 @@ fn closing_is_orderly_but_with_unread_bytes_or_no_linger() {
         assert_eq!(pop(&mut one, server), expected, "unread {unread}, linger {linger}");
         one.close(server).unwrap();
     }
+}
+
+#[test]
+fn what_was_sent_and_closed_before_the_accept_arrives() {
+    let mut one = libos();
+    let qd = listener(&mut one, 4009, 8);
+    let begin = Instant::now();
+    let peer = std::thread::spawn(|| {
+        let mut two = libos();
+        let client = connect(&mut two, 4009).unwrap();
+        assert!(matches!(push(&mut two, client, b"bye"), Outcome::Pushed));
+        two.close(client).unwrap();
+        connect(&mut two, 4009).unwrap();
+        // The engine's end waits until both were accepted.
+    });
+    let (server, _) = accept(&mut one, qd);
+    assert_eq!((pop(&mut one, server), pop(&mut one, server)), (Ok(b"bye".to_vec()), Ok(vec![])));
+    let (server, _) = accept(&mut one, qd);
+    assert_eq!(pop(&mut one, server), Ok(vec![]));
+    peer.join().unwrap();
+    assert!(begin.elapsed() < Duration::from_secs(1));
 }
 
 #[test]
