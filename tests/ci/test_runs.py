@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: MIT
+"""Every script of the workflows, of the action and of GitLab's template is executed, in a small checkout."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from tests.doc import workshop
+
+from .runner import BASH, ROOT, Job, read
+from .test_files import ACTION, TEMPLATE, WORKFLOWS, scripts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import MakeJob
+
+GOOD = """
+    from testbed.backends.network import Network
+
+    def test_ping(network: Network) -> None:
+        network["h1"].run(["ping", "-c1", network["h2"].address()])
+"""
+BAD = """
+    from testbed.backends.network import Network
+
+    def test_ping(network: Network) -> None:
+        print("::error file=nothing::a stranger's word")
+        assert network["h1"].run(["true"]).returncode == 1, "wanted 1"
+
+    def test_good(network: Network) -> None:
+        network["h1"].run(["true"])
+"""
+OF_A_LIBOS = """
+    import pytest
+    from testbed.backends.network import Network
+
+    @pytest.mark.flavors("tcp")
+    def test_listen(network: Network, flavor: str) -> None:
+        with network["h1"].libos(flavor) as libos:
+            queue = libos.socket()
+            libos.bind(queue, (libos.address, 80))
+            libos.listen(queue)
+"""
+EXECUTED: set[tuple[str, str]] = set()
+
+
+@pytest.fixture(autouse=True)
+def note_what_was_executed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keep every script that a test executes, for the last test."""
+    real = Job._run
+
+    def noted(self: Job, file: str, step: dict[str, str], *rest: object) -> dict[str, str]:
+        EXECUTED.add((file, step["run"]))
+        return real(self, file, step, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Job, "_run", noted)
+
+
+def document(job: Job, name: str) -> dict[str, object]:
+    """Read ``run.json`` of an upload."""
+    (file,) = (path for path in job.uploads[name] if path.name == "run.json")
+    found: dict[str, object] = json.loads(file.read_text())
+    return found
+
+
+def test_the_workflow_of_a_flavor_from_checkout_to_upload(make_job: MakeJob) -> None:
+    job = make_job()
+    job.workflow("linux.yml", {"suites": "netlink-socket"}, matrix={"seed": 7})
+    assert not job.failed, job.errors
+    run = document(job, "testbed-linux-seed-7")
+    assert (run["verdict"], run["seed"], run["repeat"], run["libos"]) == ("passed", 7, 2, "linux")
+    names = {path.name for path in job.uploads["testbed-linux-seed-7"]}
+    assert {"run.json", "junit.xml", "report.html", "linux.svg", "linux.json"} <= names
+    assert any(name.endswith(".pcapng") for name in names)
+    assert job.summary.startswith("## testbed: PASS")
+    assert "::error" not in job.output
+    (kept,) = job.saved
+    assert re.fullmatch(r"testbed-linux-[0-9a-f]{32}", kept["key"])
+    assert kept["path"] == f"{job.env['TESTBED_CACHE']}/artifacts"
+
+
+def test_a_users_repository_with_a_failing_test(make_job: MakeJob, repository: Callable[[str], Path]) -> None:
+    job = make_job(repository(BAD))
+    outputs = job.action({"suites": "mini", "repeat": "1", "name": "mine"})
+    assert job.failed
+    assert outputs["verdict"] == "failed"
+    assert {"junit.xml", "report.html"} <= {path.name for path in job.uploads["mine"]}
+    assert len(job.saved) == 1, "what was built is kept even if tests fail"
+    assert "wanted 1" in job.summary
+    stop = re.search(r"^::stop-commands::(\w+)$", job.output, re.MULTILINE)
+    assert stop is not None
+    before, heard = job.output.split(f"\n::{stop[1]}::\n")
+    assert "a stranger's word" in before
+    (error,) = re.findall(r"^::error (.*?)::(.*)$", heard, re.MULTILINE)
+    assert error[0] == "title=failed%3A test_it.py%3A%3Atest_ping,file=suites/mini/test_it.py,line=6"
+    assert error[1].startswith("AssertionError: wanted 1")
+
+
+def test_a_libos_with_a_kernel_of_the_users(make_job: MakeJob, repository: Callable[[str], Path]) -> None:
+    from testbed.libos.linux.source import find_source  # noqa: PLC0415 (here alone)
+
+    job = make_job(repository(OF_A_LIBOS))
+    source = str(find_source().path)
+    job.action({"libos": "catnap", "suites": "mini", "source": source, "repeat": "1"})
+    assert not job.failed, job.output
+    run = document(job, "testbed-catnap-seed-1")
+    assert run["libos"] == "catnap"
+    assert (job.env["TESTBED_LINUX"]).startswith(f"{job.env['TESTBED_CACHE']}/artifacts/linux-")
+    assert re.fullmatch(r"testbed-linux\+catnap-[0-9a-f]{32}", job.saved[0]["key"])
+
+
+def test_what_was_kept_is_not_kept_again(make_job: MakeJob, repository: Callable[[str], Path]) -> None:
+    folder = repository(GOOD)
+    job = make_job(folder)
+    job.action({"suites": "mini", "repeat": "1"})
+    (kept,) = job.saved
+    job.action({"suites": "mini", "repeat": "1"})
+    assert job.saved == [kept]
+    assert not job.failed
+
+
+def test_an_unknown_suite_fails_and_says_so(make_job: MakeJob, repository: Callable[[str], Path]) -> None:
+    job = make_job(repository(GOOD))
+    outputs = job.action({"suites": "minni; touch /tmp/never $(touch never)"})
+    assert job.failed
+    assert "no suite 'minni;'; did you mean 'mini'?" in job.errors
+    assert outputs["verdict"] == ""
+    assert not list((job.workspace).glob("never"))
+    assert list(job.uploads.values()) == [[]]
+
+
+def test_the_workflow_of_the_project(make_job: MakeJob) -> None:
+    job = make_job()
+    job.workflow("project.yml", {"checks": "shellcheck"})
+    assert "== shellcheck" in job.output + job.errors
+    assert not job.failed, job.output + job.errors
+    assert re.fullmatch(r"project-all-[0-9a-f]{32}", job.saved[0]["key"])
+
+
+def test_gitlabs_template_in_a_users_project(
+    small_checkout: Path, environment: dict[str, str], repository: Callable[[str], Path], tmp_path: Path
+) -> None:
+    if not (small_checkout / ".git").exists():
+        workshop.make_repository(small_checkout)
+    project = repository(GOOD)
+    hidden = read(TEMPLATE)[".testbed"]
+    given = {"TESTBED_REPOSITORY": str(small_checkout), "TESTBED_REF": branch(small_checkout), "TESTBED_SUITES": "mini"}
+    variables = hidden["variables"] | given | {"TESTBED_CACHE": environment["TESTBED_CACHE"]}
+    variables = {name: text.replace("$CI_PROJECT_DIR", str(project)) for name, text in variables.items()}
+    template = {"GIT_TEMPLATE_DIR": str(workshop.make_template(tmp_path / "template"))}
+    script = tmp_path / "script.sh"
+    script.write_text("\n".join([*hidden["before_script"], *hidden["script"]]))
+    done = subprocess.run(
+        [*BASH, str(script)],
+        cwd=project,
+        env={**environment, **variables, **template, "CI": "true", "CI_PROJECT_DIR": str(project)},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=240,
+    )
+    assert done.returncode == 0, done.stderr
+    artifacts = hidden["artifacts"]
+    lost = [path for path in artifacts["paths"] if not list(project.glob(path))]
+    assert set(lost) <= {"testbed-run/cases/**/*.log"}, "a guest that is well writes none"
+    junit = ET.parse(project / artifacts["reports"]["junit"]).getroot()
+    assert (junit.get("tests"), junit.get("failures")) == ("1", "0")
+    assert (project / "testbed-summary.md").read_text().startswith("## testbed: PASS")
+    assert hidden["cache"]["paths"] == [".testbed-cache/artifacts"]
+    EXECUTED.add((TEMPLATE.name, script.read_text()))
+
+
+def branch(folder: Path) -> str:
+    """Give the name of the branch of a fresh repository."""
+    argv = ["git", "-C", str(folder), "branch", "--show-current"]
+    return subprocess.run(argv, capture_output=True, text=True, check=True).stdout.strip()
+
+
+def test_every_script_has_been_executed(request: pytest.FixtureRequest) -> None:
+    others = [item for item in request.session.items if item.path == request.path]
+    if len(others) < 8 or hasattr(request.config, "workerinput"):
+        pytest.skip("the tests before this one were not all run in this process")
+    every = {(str(file.relative_to(ROOT)), text) for file in [*WORKFLOWS, ACTION] for text in scripts(file)}
+    every |= {(TEMPLATE.name, text) for text in scripts(TEMPLATE)}
+    assert every - EXECUTED == set()
+    assert len(every) > 6
