@@ -79,7 +79,9 @@ def _refusal(spec: str, path: str, name: str, answer: dict[str, Any]) -> ConfigE
             return ConfigError(f"{spec}: the class failed: {text}")
         case "kind":
             near = near_misses(name, valid)
-            return ConfigError(f"{spec}: {name!r} is no Topo but a {text}" + (f"; {near}" if near else ""), hint=_HINT)
+            return ConfigError(
+                f"{spec}: {name!r} is no Topo, its type is {text}" + (f"; {near}" if near else ""), hint=_HINT
+            )
         case _ if not valid:
             return ConfigError(f"{path} has no Topo class and no 'topos'", hint=_HINT)
         case _ if not name:

@@ -33,6 +33,7 @@ def derive(topology: Topology, interfaces: Sequence[Interface]) -> tuple[tuple[R
     host with several interfaces also gets, for each, a table (101 for ``eth0``, ...) whose default route uses that
     interface, and a rule for each of its addresses; and routers that cannot reach one of its addresses through
     other routers get a route to it through the host itself (which answers for all its addresses on every interface).
+    A route that is given takes the place of a derived one with the same destination, metric and table.
 
     Returns:
         The routes and the rules, the given ones last.
@@ -55,7 +56,14 @@ def derive(topology: Topology, interfaces: Sequence[Interface]) -> tuple[tuple[R
             more_routes, more_rules = _per_source(graph, node.name)
             routes += more_routes
             rules += more_rules
-    return (*routes, *topology.routes), (*rules, *topology.rules)
+    taken = {_place(route) for route in topology.routes}
+    left = (route for route in routes if _place(route) not in taken)
+    return (*left, *topology.routes), (*rules, *topology.rules)
+
+
+def _place(route: Route) -> tuple[object, ...]:
+    """Give what no two routes of a kernel may have in common."""
+    return (route.node, route.dst, route.metric or 0, route.table)
 
 
 class _Graph:

@@ -206,3 +206,17 @@ def test_routes_lead_every_host_to_every_other(name: str, params: dict[str, int]
                 assert steps <= len(topology.nodes), f"{start} to {target} goes in circles"
             walked += 1
     assert walked == len(hosts) * len(targets) > 0
+
+
+def test_given_route_takes_the_place_of_a_derived_one() -> None:
+    plain = scenario("chain", n=3)
+    given = Route(node="h1", dst="default", via="10.0.1.9")
+    topology = Topology(
+        plain.nodes, plain.links, routes=(given, Route(node="h1", dst="default6", via="fd00::9", metric=7))
+    )
+    routes, _ = routing.derive(topology, interfaces(topology))
+    assert [(r.dst, r.via, r.metric) for r in routes if r.node == "h1"] == [
+        ("default6", "fd00:1::2", None),
+        ("default", "10.0.1.9", None),
+        ("default6", "fd00::9", 7),
+    ]
