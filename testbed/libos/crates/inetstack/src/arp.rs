@@ -89,6 +89,11 @@ impl Neighbours {
         }
     }
 
+    /// Whether packets wait for an address.
+    pub fn holds(&self) -> bool {
+        self.entries.values().any(|entry| matches!(entry, Entry::Asking { held, .. } if !held.is_empty()))
+    }
+
     /// Takes what an ARP packet says of its sender; gives the packets that waited for it, in order.
     ///
     /// A sender that is new is remembered only when the packet was meant for us (`for_us`; RFC 826, "merge").

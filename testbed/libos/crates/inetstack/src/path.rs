@@ -326,10 +326,11 @@ impl<D: OpenDevice> IoPath for Inet<D> {
     }
 
     fn poll_close(&mut self, queue: &mut Endpoint) -> Poll<Result<(), Errno>> {
-        let Stack { core, tcp, udp, .. } = &mut self.stack;
+        let Stack { core, tcp, udp, link, .. } = &mut self.stack;
         match queue.role {
             Role::Fresh | Role::Listener(_) => Poll::Ready(Ok(())),
-            Role::Datagrams(id) if udp.sent(core, id) => Poll::Ready(Ok(())),
+            // What waits for its neighbour would be lost with a process that ends now.
+            Role::Datagrams(id) if udp.sent(core, id) && !link.neighbours.holds() => Poll::Ready(Ok(())),
             Role::Datagrams(_) => Poll::Pending,
             // SO_LINGER of 0: a reset at once (socket(7)).
             Role::Stream(id) if queue.linger == Some(Duration::ZERO) => {

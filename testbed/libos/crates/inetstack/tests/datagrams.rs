@@ -53,6 +53,25 @@ fn fragments_that_come_out_of_order_are_put_together_and_incomplete_ones_dropped
 }
 
 #[test]
+fn a_close_waits_for_the_neighbour() {
+    let mut net = Net::pair(clean());
+    let mut sink = net.hosts[1].datagrams(at(2, 9));
+    let mut source = net.hosts[0].socket(SocketKind::Datagram);
+    let mut sent = 0;
+    assert_eq!(net.hosts[0].inet.poll_push(&mut source, b"last", &mut sent, Some(at(2, 9))), Poll::Ready(Ok(())));
+    assert_eq!(net.hosts[0].inet.poll_close(&mut source), Poll::Pending);
+    net.until(LONG, |hosts| hosts[0].inet.poll_close(&mut source)).unwrap();
+    let (seen, _) = net.until(LONG, |hosts| hosts[1].pop(&mut sink)).unwrap();
+    assert_eq!(seen, b"last");
+    // Nobody is there: it waits until that is sure.
+    let mut lost = net.hosts[0].socket(SocketKind::Datagram);
+    let _ = net.hosts[0].inet.poll_push(&mut lost, b"lost", &mut sent, Some(at(77, 9)));
+    let begin = net.now;
+    net.until(LONG, |hosts| hosts[0].inet.poll_close(&mut lost)).unwrap();
+    assert_eq!((net.now - begin).as_secs(), 6);
+}
+
+#[test]
 fn what_is_pushed_before_the_neighbour_is_known_is_not_lost() {
     let mut net = Net::pair(clean());
     let mut sink = net.hosts[1].datagrams(at(2, 9));
