@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from benchmarks import networks, pages, runs, transfers
+from benchmarks import mininet, networks, pages, runs, transfers
 from benchmarks.figure import Figure
 from benchmarks.libos.registry import LIBOS
 
@@ -51,6 +51,13 @@ FIGURES: dict[str, Figure] = {
             unit="x",
             measure=networks.lan_ratio,
             at_least=10.0,
+        ),
+        Figure(
+            name="mininet-added",
+            what="100 hosts up: what the backend mininet adds to Mininet's own time",
+            unit="%",
+            measure=mininet.added_percent,
+            at_most=10.0,
         ),
         Figure(
             name="mptcp",

@@ -137,6 +137,7 @@ def test_every_goal_of_the_table_is_there() -> None:
         "lan-host": 0.3,
         "lan-mininet": None,
         "lan-ratio": 10.0,
+        "mininet-added": 10.0,
         "mptcp": 2.0,
         "captures": 15.0,
         "tcp-simple": 6.0,
