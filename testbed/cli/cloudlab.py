@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""``testbed cloudlab``: experiments on real machines: what to ask CloudLab for, whether its nodes are fit, runs there."""
+"""``testbed cloudlab``: experiments on real machines: what to ask for, whether nodes are fit, runs there."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -116,7 +116,7 @@ def run(
         manifest, identity, known_hosts, user, patience, take_over=take_over or earlier is not None
     )
     nodes = _nodes(experiment)
-    ready = _look(nodes)
+    ready = _look(nodes, only_bad=True)
     if ready is not ExitCode.OK:
         raise typer.Exit(int(ready))
     ended = publish if earlier is None else earlier.merged(publish)
@@ -188,8 +188,8 @@ def _nodes(experiment: "Experiment") -> "Nodes":
     return experiment.nodes(agent_folder() / "rootfs" / "agent")
 
 
-def _look(nodes: "Nodes", *, as_json: bool = False) -> ExitCode:
-    """Look at all nodes, and say what was found."""
+def _look(nodes: "Nodes", *, as_json: bool = False, only_bad: bool = False) -> ExitCode:
+    """Look at all nodes, and say what was found: all, or what is in the way of a run."""
     from testbed.backends.cloudlab.problems import NodeError
 
     found = nodes.look()
@@ -203,12 +203,17 @@ def _look(nodes: "Nodes", *, as_json: bool = False) -> ExitCode:
         rows += [{"node": name, "level": level, "what": what, "text": text} for level, what, text in findings]
         if any(level == "bad" for level, _, _ in findings):
             code = ExitCode.CANNOT
-        for level, what, text in () if as_json else findings:
+        for level, what, text in findings if not as_json else ():
+            if only_bad and level != "bad":
+                continue
             line(f"{marks[level]} {name:<8} {what}: {text}")
         if isinstance(one, NodeError) and one.hint and not as_json:
             note(f"hint: {one.hint}")
     if as_json:
         print_json(rows)
+    elif code is ExitCode.OK:
+        kernels = sorted({one.release for one in found.values() if not isinstance(one, NodeError)})
+        line(f"{len(found)} nodes are fit: {', '.join(found)}; kernel {', '.join(kernels)}")
     return code
 
 

@@ -16,10 +16,12 @@ import time
 import xml.etree.ElementTree as ET
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from testbed.backends.cloudlab.rspec import RSPEC, request
-from testbed.scenarios.topology import Topology
+
+if TYPE_CHECKING:
+    from testbed.scenarios.topology import Topology
 
 SSHD = "/usr/sbin/sshd"
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")  # whatever happens to us
@@ -66,6 +68,7 @@ class Box:
     macs: dict[str, str] = field(default_factory=dict)
 
     def enter(self, *words: str) -> str:
+        """Run a command in the node, past its sshd."""
         return sh("nsenter", "-t", str(self.holder.pid), "-n", "-m", *words)
 
     def start_sshd(self) -> None:

@@ -97,6 +97,7 @@ class CloudlabBackend(Backend):
 
     def __init__(self, experiment: Experiment | None = None) -> None:
         self._experiment = experiment
+        self._kept: Nodes | None = None
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     def capabilities(self, options: BackendOptions | None = None) -> frozenset[str]:
@@ -149,7 +150,10 @@ class CloudlabBackend(Backend):
         if self._experiment is None:
             self._experiment = Experiment.from_environment()
         agent = find_agent(options.agent)
-        return _nodes(self._experiment, agent / "agent" if agent.is_dir() else agent)
+        program = agent / "agent" if agent.is_dir() else agent
+        if self._kept is None or self._kept.agent != program:
+            self._kept = self._experiment.nodes(program)  # a connection is worth keeping
+        return self._kept
 
     def _start(self, nodes: Nodes, names: list[str], recorder: Recorder, options: BackendOptions) -> Fleet:
         """Start an agent on each machine; those of a start that fails are ended."""
@@ -179,12 +183,6 @@ class CloudlabBackend(Backend):
     @property
     def _take_over(self) -> bool:
         return self._experiment is not None and self._experiment.take_over
-
-
-@functools.cache
-def _nodes(experiment: Experiment, agent: Path) -> Nodes:
-    """Give the nodes of an experiment, the same ones for a whole process: a connection is worth keeping."""
-    return experiment.nodes(agent)
 
 
 @functools.cache

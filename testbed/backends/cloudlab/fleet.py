@@ -82,8 +82,10 @@ class Fleet(Session):
 
     def close(self) -> None:
         """End all agents and wait until their machines are as they were."""
-        with ThreadPoolExecutor(max_workers=max(len(self._agents), 1)) as pool:
-            list(pool.map(lambda agent: agent.close(), self._agents.values()))
+        for agent in self._agents.values():  # no threads: this may be the end of the interpreter
+            agent.hang_up()
+        for agent in self._agents.values():
+            agent.close()
         self._scratch.close()
 
     def _now(self) -> int:

@@ -64,7 +64,7 @@ facts() {
 }
 
 alive() {
-    read -r pid started <"$1/pid" 2>/dev/null && [ -n "$started" ] && [ "$(start_time "$pid")" = "$started" ]
+    [ -f "$1/pid" ] && read -r pid started <"$1/pid" && [ -n "$started" ] && [ "$(start_time "$pid")" = "$started" ]
 }
 
 undo() { # of the network in folder $1; the agent's own things have vanished with it
@@ -82,8 +82,8 @@ undo() { # of the network in folder $1; the agent's own things have vanished wit
 end_live() { # end the script of a network, and with it its agent and all that runs there; then undo
     if alive "$1"; then
         read -r pid started <"$1/pid"
-        agents=$(ps -o pid= --ppid "$pid" || true)
-        for agent in $agents; do kill -KILL "$agent" 2>/dev/null || true; done
+        children=$(ps -o pid= --ppid "$pid" || true)
+        for child in $children; do kill -KILL "$child" 2>/dev/null || true; done
         tries=0
         while alive "$1" && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
         alive "$1" && kill -KILL "$pid"
@@ -107,7 +107,8 @@ serve() { # the agent itself: its program is STORE/$5
     mkdir "$live"
     echo "$owner" >"$live/owner"
     echo "$$ $(start_time $$)" >"$live/pid"
-    trap '' HUP INT TERM PIPE # the agent ends with its stdin, and this script after it
+    # The agent ends with its stdin, and this script after it. Not ignored: that would be inherited by all in the nodes.
+    trap : HUP INT TERM PIPE
     status=0
     "$store/$agent" netns --stdio || status=$?
     undo "$live"

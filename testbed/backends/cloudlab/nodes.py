@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from testbed.backends.cloudlab.facts import Facts
     from testbed.backends.cloudlab.manifest import Machine, Manifest
     from testbed.backends.cloudlab.ssh import Access
+
+_TRIES = 2  # at a node that does not let us in, before it counts as gone
+_AGAIN_S = 30.0  # after which one that is gone is asked again, for it may have come back
+_SHORT_S = 10.0
 
 
 @dataclass
@@ -61,7 +67,7 @@ class Nodes:
     agent: Path
     files: tuple[Path, ...] = ()
     _ready: dict[str, ReadyNode] = field(default_factory=dict)
-    _lost: dict[str, int] = field(default_factory=dict)
+    _lost: dict[str, tuple[int, float]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ready(self, names: Iterable[str]) -> list[ReadyNode]:
@@ -79,20 +85,28 @@ class Nodes:
         found = self._ready.get(machine.name)
         if found is not None and found.connection.alive:
             return found
-        before = self._lost.get(machine.name, 0)
-        if before > 1:
-            detail = f"{machine.host} port {machine.port} was lost, and did not come back when asked before"
+        failures, asked = self._lost.get(machine.name, (0, 0.0))
+        if failures >= _TRIES and time.monotonic() - asked < _AGAIN_S:
+            detail = f"{machine.host} port {machine.port} did not let us in {failures} times in a row"
             raise NodeError(machine.name, "gone", detail, hint="testbed cloudlab run --resume RUN, when it is back")
-        self._lost[machine.name] = before + 1
-        ready = self._enter(machine)
+        try:
+            ready = self._enter(machine, self.access if not failures else self._impatient)
+        except NodeError:
+            self._lost[machine.name] = (failures + 1, time.monotonic())
+            raise
+        self._lost.pop(machine.name, None)
         with self._lock:
             self._ready[machine.name] = ready
-            self._lost[machine.name] = 1  # entered once; one more try is for each loss that follows
         return ready
 
-    def _enter(self, machine: Machine) -> ReadyNode:
+    @property
+    def _impatient(self) -> Access:
+        """How a node is entered that has not let us in before: every case that needs it waits for this."""
+        return dataclasses.replace(self.access, patience_s=min(self.access.patience_s, _SHORT_S))
+
+    def _enter(self, machine: Machine, access: Access) -> ReadyNode:
         """Connect to a node, check it, and send it what it lacks."""
-        connection = Connection(machine, self.access)
+        connection = Connection(machine, access)
         try:
             facts = facts_.ask(connection)
             kept = Store(connection, facts)

@@ -141,17 +141,17 @@ def _add(part: Part, cable: Cable, link: dict[str, Any]) -> None:
 
 def _segments(plan: dict[str, Any], kinds: dict[str, str]) -> list[set[str]]:
     """Give for each link the machines that one LAN must join: its ends, or all that its switches lead to."""
-    groups: list[set[str]] = [{end["node"] for end in link["ends"]} for link in plan["links"]]
-    changed = True
-    while changed:
-        changed = False
-        for one in groups:
-            for other in groups:
-                if one is not other and one != other and any(kinds[name] == "switch" for name in one & other):
-                    one |= other
-                    other |= one
-                    changed = True
-    return [{name for name in group if kinds[name] != "switch"} for group in groups]
+    ends = [{end["node"] for end in link["ends"]} for link in plan["links"]]
+    found = []
+    for first in ends:
+        reached: set[str] = set()
+        more = set(first)
+        while more > reached:
+            reached = set(more)
+            met = {name for name in reached if kinds[name] == "switch"}
+            more = reached.union(*(other for other in ends if other & met))
+        found.append({name for name in reached if kinds[name] != "switch"})
+    return found
 
 
 def _shaped(shape: dict[str, Any]) -> bool:

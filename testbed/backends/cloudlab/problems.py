@@ -11,8 +11,8 @@ class NodeError(TestbedError):
 
     Args:
         node: Its name.
-        verdict: What is wrong, in a few words: ``refused key``, ``changed host key``, ``no answer``, ``connection lost``,
-            ``no space``, ``in use``.
+        verdict: What is wrong, in a few words: ``refused key``, ``changed host key``, ``no answer``,
+            ``connection lost``, ``no space``, ``in use``.
         detail: The rest.
         hint: What to do next.
     """
@@ -27,5 +27,5 @@ class NodeError(TestbedError):
         self.detail = detail
 
 
-class NodeLacks(CapabilityError):
+class NodeLacks(CapabilityError):  # noqa: N818  # says what happened
     """A node works, and lacks something that the case needs: the case is skipped."""

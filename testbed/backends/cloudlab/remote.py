@@ -30,16 +30,25 @@ _ASK_S = 0.5
 _END_S = 5.0
 _BUSY, _NO_NIC = 75, 77  # exit codes of node.sh
 _BUFFER = 1 << 20
+_FILE_BYTES = 1 << 32
 
 
-class _Nobody(OutputSink):
-    """Takes the output of processes of our own."""
+class _Own(OutputSink):
+    """Takes the output of a process of our own."""
+
+    def __init__(self) -> None:
+        self.words = b""
+        self.status: int | None = None
 
     def take_output(self, stream: int, data: bytes) -> None:
-        """Forget it."""
+        """Keep it."""
+        self.words += data
+        del stream
 
     def take_exit(self, status: int, end_ns: int) -> None:
-        """Forget it."""
+        """Keep its status."""
+        self.status = status
+        del end_ns
 
 
 class _Shifted(OutputSink):
@@ -123,6 +132,7 @@ class RemoteAgent:
         self.recorder = MachineRecorder(recorder, node.name, lock)
         self._hidden = HIDDEN
         here, there = socket.socketpair()
+        self._channel = here
         for end in (here, there):
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         path = node.store.path
@@ -176,6 +186,10 @@ class RemoteAgent:
         argv = ["install", "-D", "-m", f"{mode:o}", f"{self.node.store.path}/{name}", path]
         fields = _process(number, node, argv)
         self.session.ask_quietly("run", **fields, timeout=None)
+        done = self.session.processes[number]
+        if isinstance(done, _Own) and done.status:
+            words = done.words.decode(errors="replace").strip()
+            raise NodeError(self.node.name, "refused file", f"{path}: {words or f'status {done.status}'}")
 
     def follow(self, number: int, sink: OutputSink) -> None:
         """Have the output of a process handed to whom it concerns."""
@@ -183,7 +197,7 @@ class RemoteAgent:
 
     def _next_hidden(self) -> int:
         self._hidden += 1
-        self.session.processes[self._hidden] = _Nobody()
+        self.session.processes[self._hidden] = _Own()
         return self._hidden
 
     def synchronise(self, now: Callable[[], int]) -> None:
@@ -196,6 +210,11 @@ class RemoteAgent:
             found = (after - before, (before + after) // 2 - self.session.now_ns)
             best = found if best is None else min(best, found)
         self.recorder.offset_ns = 0 if best is None else best[1]
+
+    def hang_up(self) -> None:
+        """Have the agent end, without waiting for it."""
+        with contextlib.suppress(OSError):
+            self._channel.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """End the agent; what it and we made there is undone by the node itself."""
@@ -212,5 +231,5 @@ def _process(number: int, node: str, argv: list[str]) -> dict[str, Any]:
         "cwd": "/",
         "stdin": "null",
         "input": b"",
-        "output_limit": 65536,
+        "output_limit": _FILE_BYTES,  # of every file that it writes
     }

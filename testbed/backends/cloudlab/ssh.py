@@ -9,7 +9,6 @@ import os
 import shlex
 import threading
 from dataclasses import dataclass
-from pathlib import Path
 from socket import SHUT_RDWR
 from typing import TYPE_CHECKING, TypeVar
 
@@ -20,6 +19,7 @@ from testbed.backends.cloudlab.problems import NodeError
 if TYPE_CHECKING:
     import socket
     from collections.abc import Coroutine, Sequence
+    from pathlib import Path
 
     from testbed.backends.cloudlab.manifest import Machine
 
