@@ -10,7 +10,7 @@ from scapy.layers.inet import TCP
 from scapy.packet import Raw
 
 if TYPE_CHECKING:
-    from suites.cradle.ghost import Ghost
+    from suites.common.ghost import Ghost
     from testbed.backends.sockets import RemoteSocket
 
 PORT, GHOST_PORT = 5000, 40_000

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from suites.common.ghost import Ghost
 from suites.cradle.by_hand import HandTcp
-from suites.cradle.ghost import Ghost
 
 if TYPE_CHECKING:
     from testbed.backends.network import Network

@@ -13,7 +13,7 @@ from scapy.layers.l2 import ARP, Ether
 from suites.cradle.scenario import CLOSE_S, cable, flight_s, rings_after
 
 if TYPE_CHECKING:
-    from suites.cradle.ghost import Ghost
+    from suites.common.ghost import Ghost
     from testbed.backends.network import Network
 
 pytestmark = cable

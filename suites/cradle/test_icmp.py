@@ -21,7 +21,7 @@ from suites.cradle.counters import counter
 from suites.cradle.scenario import CLOSE_S, both_versions, cable, flight_s, rings_after
 
 if TYPE_CHECKING:
-    from suites.cradle.ghost import Ghost
+    from suites.common.ghost import Ghost
 
 pytestmark = cable
 

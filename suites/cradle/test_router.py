@@ -15,7 +15,7 @@ from scapy.layers.inet6 import (
 )
 from scapy.packet import Raw
 
-from suites.cradle.ghost import Ghost
+from suites.common.ghost import Ghost
 from suites.cradle.scenario import behind_a_router, both_versions
 from testbed.scenarios.topology import Link, Node, Topology
 

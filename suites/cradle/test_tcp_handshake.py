@@ -16,7 +16,7 @@ from suites.cradle.scenario import CLOSE_S, both_versions, cable, flight_s, ring
 from testbed.backends.sockets import NetworkTimeout
 
 if TYPE_CHECKING:
-    from suites.cradle.ghost import Ghost
+    from suites.common.ghost import Ghost
 
 pytestmark = cable
 

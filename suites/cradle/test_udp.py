@@ -15,7 +15,7 @@ from suites.cradle.counters import counter
 from suites.cradle.scenario import both_versions, cable, flight_s
 
 if TYPE_CHECKING:
-    from suites.cradle.ghost import Ghost
+    from suites.common.ghost import Ghost
     from testbed.backends.sockets import RemoteSocket
 
 pytestmark = cable
