@@ -41,6 +41,7 @@ impl IoPath for Catloop {
     type Queue = Socket;
 
     const SELF_DRIVEN: bool = true;
+    const GLANCES: u32 = 64;
 
     fn open(config: &Config) -> Result<Catloop, Errno> {
         Ok(Catloop { hub: Hub::new()?, options: Options::new(config), local: config.local_ipv4, next_port: 0 })

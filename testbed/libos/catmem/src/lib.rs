@@ -25,6 +25,7 @@ impl IoPath for Catmem {
     type Queue = End;
 
     const SELF_DRIVEN: bool = true;
+    const GLANCES: u32 = 64;
 
     fn open(_: &Config) -> Result<Catmem, Errno> {
         Ok(Catmem { hub: Hub::new()? })

@@ -423,6 +423,7 @@ fn recycle<P: IoPath>(libos: &mut LibOs<P>) {
     }
 }
 
+#[inline(always)]
 fn result(memory: &Memory, done: Completion) -> QResult {
     let nothing = Value { sga: SgArray::NONE };
     let (opcode, ret, value) = match done.outcome {

@@ -37,6 +37,7 @@ pub struct Memory {
 
 impl Memory {
     /// Hand a buffer to the program.
+    #[inline(always)]
     pub fn hand_out(&self, buffer: Buffer, addr: SockAddrIn) -> SgArray {
         let slots = &mut *self.slots.borrow_mut();
         let index = slots.free.pop().unwrap_or_else(|| {
@@ -55,6 +56,7 @@ impl Memory {
     }
 
     /// Take an array back: its buffer, unless a push still reads it. `EINVAL` where it is none of ours, or not any more.
+    #[inline(always)]
     pub fn take_back(&self, buf: *const c_void) -> Result<Option<Buffer>, Errno> {
         let slots = &mut *self.slots.borrow_mut();
         let (index, slot) = slots.find(buf)?;
@@ -76,6 +78,7 @@ impl Memory {
     ///
     /// # Safety
     /// Memory of the program's own is readable, and stays as it is until the push is done.
+    #[inline(always)]
     pub unsafe fn pin(self: &Rc<Memory>, array: SgArray) -> Result<Pinned, Errno> {
         let Segment { buf, len } = array.segs[0];
         let len = len as usize;

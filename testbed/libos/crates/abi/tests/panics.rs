@@ -106,7 +106,9 @@ fn a_panic_is_an_errno_and_a_line_of_the_log() {
         assert_eq!(token, 0);
         let mut result: QResult = std::mem::zeroed();
         let mut count = 0;
-        assert_eq!(demi_wait_next_n(&mut result, 1, &mut count, null()), eio);
+        let moment = libc::timespec { tv_sec: 0, tv_nsec: 1 };
+        assert_eq!(demi_wait_next_n(&mut result, 1, &mut count, null()), Errno::EINVAL.number(), "the pop is gone");
+        assert_eq!(demi_wait_next_n(&mut result, 1, &mut count, &moment), eio);
         assert_eq!(demi_close(qd), eio);
         assert_eq!(demi_close(qd), Errno::EBADF.number());
     }

@@ -19,6 +19,8 @@ pub struct Engine<P: IoPath, B: AsRef<[u8]>> {
     pub(crate) operations: Operations<B>,
     /// Descriptors with pending operations, to be polled in turn.
     active: Vec<i32>,
+    /// Some of them may have nothing pending any more.
+    stale: bool,
     /// Where the next round starts, so that no queue is always first.
     turn: usize,
     /// Closed by the program, not yet by the path.
@@ -38,6 +40,7 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             descriptors: Descriptors::default(),
             operations: Operations::default(),
             active: Vec::new(),
+            stale: false,
             turn: 0,
             closing: Vec::new(),
             landing: pool.take(Pool::LARGEST),
@@ -147,7 +150,22 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             (_, Stage::Fresh) => found.stage = Stage::Sending,
             _ => {}
         }
-        self.submit(qd, Kind::Push, Request::Push { bytes, sent: 0, to })
+        if !found.lists[Kind::Push as usize].is_empty() {
+            return self.submit(qd, Kind::Push, Request::Push { bytes, sent: 0, to });
+        }
+        self.operations.make_room()?;
+        let mut sent = 0;
+        match self.path.poll_push(&mut found.queue, bytes.as_ref(), &mut sent, to) {
+            Poll::Ready(result) => {
+                self.operations.start_done(qd, result.map_or_else(Outcome::Failed, |()| Outcome::Pushed))
+            }
+            Poll::Pending => {
+                let list = &mut found.lists[Kind::Push as usize];
+                let token = self.operations.start(list, qd, Request::Push { bytes, sent, to })?;
+                self.activate(qd);
+                Ok(token)
+            }
+        }
     }
 
     /// Receive.
@@ -158,7 +176,21 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             (Some(SocketKind::Datagram), Stage::Bound | Stage::Sending) => {}
             _ => return Err(Errno::ENOTCONN),
         }
-        self.submit(qd, Kind::Pop, Request::Pop)
+        if !found.lists[Kind::Pop as usize].is_empty() {
+            return self.submit(qd, Kind::Pop, Request::Pop);
+        }
+        self.operations.make_room()?;
+        match self.path.poll_pop(&mut found.queue, &mut self.landing) {
+            Poll::Ready(result) => {
+                let outcome = popped(result, &mut self.landing, &mut self.pool);
+                self.operations.start_done(qd, outcome)
+            }
+            Poll::Pending => {
+                let token = self.operations.start(&mut found.lists[Kind::Pop as usize], qd, Request::Pop)?;
+                self.activate(qd);
+                Ok(token)
+            }
+        }
     }
 
     /// Free the descriptor; what is pending on it ends with `ECANCELED`. The path closes it in the background.
@@ -235,24 +267,43 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
     /// Move I/O, then every queue that has something pending, then what is being closed; whether anything moved.
     pub(crate) fn step(&mut self, now: Instant) -> bool {
         let mut moved = self.path.poll_io(now);
+        if self.stale {
+            self.retire();
+        }
         let count = self.active.len();
         self.turn = self.turn.wrapping_add(1);
         for place in 0..count {
-            let qd = self.active[self.turn.wrapping_add(place) % count];
+            let qd = self.active[if count == 1 { 0 } else { self.turn.wrapping_add(place) % count }];
+            let Ok(found) = self.descriptors.get(qd) else { continue };
+            let busy = found.lists.map(|list| !list.is_empty());
             for kind in KINDS {
-                moved |= (0..TURN).take_while(|_| self.poll_head(qd, kind)).count() > 0;
+                if busy[kind as usize] {
+                    moved |= self.poll_turn(qd, kind);
+                }
             }
         }
-        if moved {
-            self.retire();
+        // Not now: somebody waits for what moved, and will most often start the same again.
+        self.stale |= moved;
+        if !self.closing.is_empty() {
+            let (path, closing) = (&mut self.path, &mut self.closing);
+            closing.retain_mut(|queue| path.poll_close(queue).is_pending());
         }
-        let (path, closing) = (&mut self.path, &mut self.closing);
-        closing.retain_mut(|queue| path.poll_close(queue).is_pending());
         moved
+    }
+
+    /// Poll operations of a kind on a queue until one is pending, but not for ever; whether any ended.
+    fn poll_turn(&mut self, qd: i32, kind: Kind) -> bool {
+        for done in 0..TURN {
+            if !self.poll_head(qd, kind) {
+                return done > 0;
+            }
+        }
+        true
     }
 
     /// Take queues without anything pending out of the rounds.
     fn retire(&mut self) {
+        self.stale = false;
         let descriptors = &mut self.descriptors;
         self.active.retain(|&qd| match descriptors.get(qd) {
             Ok(found) => {
@@ -273,10 +324,12 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
                 self.path.poll_push(&mut found.queue, bytes.as_ref(), sent, *to).map_ok(|()| Outcome::Pushed)
             }
             Request::Pop => match self.path.poll_pop(&mut found.queue, &mut self.landing) {
-                Poll::Ready(Ok(from)) => {
-                    Poll::Ready(Ok(Outcome::Popped(land(&mut self.landing, &mut self.pool), from)))
+                Poll::Ready(result) => {
+                    // Its stage stays what it is: a queue that pops is no longer connecting.
+                    let outcome = popped(result, &mut self.landing, &mut self.pool);
+                    self.operations.finish_head(&mut found.lists[kind as usize], outcome);
+                    return true;
                 }
-                Poll::Ready(Err(errno)) => Poll::Ready(Err(errno)),
                 Poll::Pending => Poll::Pending,
             },
             Request::Accept => match self.path.poll_accept(&mut found.queue) {
@@ -303,6 +356,14 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             _ => {}
         }
         self.operations.finish_head(&mut found.lists[kind as usize], outcome);
+    }
+}
+
+/// What a pop came to.
+fn popped(result: Result<Option<SocketAddrV4>, Errno>, landing: &mut Buffer, pool: &mut Pool) -> Outcome {
+    match result {
+        Ok(from) => Outcome::Popped(land(landing, pool), from),
+        Err(errno) => Outcome::Failed(errno),
     }
 }
 

@@ -113,6 +113,35 @@ impl<B> Default for Operations<B> {
 impl<B> Operations<B> {
     /// Start an operation at the end of `list`; `ENOBUFS` where a token cannot name one more.
     pub fn start(&mut self, list: &mut List, qd: i32, request: Request<B>) -> Result<Token, Errno> {
+        let (index, token) = self.fill(qd, State::Pending(request))?;
+        self.pending += 1;
+        self.append(list, index);
+        Ok(token)
+    }
+
+    /// Note an operation that was done at once, and so never was in a list.
+    #[inline(always)]
+    pub fn start_done(&mut self, qd: i32, outcome: Outcome) -> Result<Token, Errno> {
+        self.completions += 1;
+        let (index, token) = self.fill(qd, State::Done(self.completions, outcome))?;
+        let mut done = self.done;
+        self.append(&mut done, index);
+        self.done = done;
+        Ok(token)
+    }
+
+    /// Make sure that one more operation can start: `ENOBUFS` where a token cannot name it.
+    #[inline(always)]
+    pub fn make_room(&mut self) -> Result<(), Errno> {
+        if self.free.is_empty() {
+            let index = self.grow()?;
+            self.free.push(index);
+        }
+        Ok(())
+    }
+
+    #[inline(always)]
+    fn fill(&mut self, qd: i32, state: State<B>) -> Result<(u32, Token), Errno> {
         let index = match self.free.pop() {
             Some(index) => index,
             None => self.grow()?,
@@ -122,11 +151,8 @@ impl<B> Operations<B> {
         let generation = (slot.token.0 >> INDEX_BITS).wrapping_add(1) & (u64::MAX >> INDEX_BITS);
         slot.token = Token(generation.max(1) << INDEX_BITS | u64::from(index));
         slot.qd = qd;
-        slot.state = State::Pending(request);
-        let token = slot.token;
-        self.pending += 1;
-        self.append(list, index);
-        Ok(token)
+        slot.state = state;
+        Ok((index, slot.token))
     }
 
     fn grow(&mut self) -> Result<u32, Errno> {
@@ -152,6 +178,7 @@ impl<B> Operations<B> {
     }
 
     /// The oldest operation of a list is done.
+    #[inline(always)]
     pub fn finish_head(&mut self, list: &mut List, outcome: Outcome) {
         let index = list.first;
         self.unlink(list, index);
@@ -192,18 +219,22 @@ impl<B> Operations<B> {
     }
 
     /// Take the result of an operation that is done; its token names nothing from now on.
+    #[inline(always)]
     pub fn take(&mut self, token: Token) -> Option<Completion> {
-        self.done_as(token)?;
-        let index = token.index() as u32;
+        let slot = self.slots.get_mut(token.index()).filter(|slot| slot.token == token)?;
+        if !matches!(slot.state, State::Done(..)) {
+            return None;
+        }
+        let State::Done(_, outcome) = std::mem::replace(&mut slot.state, State::Free) else { return None };
+        let (index, qd) = (token.index() as u32, slot.qd);
         let mut done = self.done;
         self.unlink(&mut done, index);
         self.done = done;
-        let slot = &mut self.slots[index as usize];
-        let State::Done(_, outcome) = std::mem::replace(&mut slot.state, State::Free) else { return None };
         self.free.push(index);
-        Some(Completion { token, qd: slot.qd, outcome })
+        Some(Completion { token, qd, outcome })
     }
 
+    #[inline(always)]
     fn append(&mut self, list: &mut List, index: u32) {
         self.slots[index as usize].before = list.last;
         self.slots[index as usize].next = NONE;
@@ -214,6 +245,7 @@ impl<B> Operations<B> {
         list.last = index;
     }
 
+    #[inline(always)]
     fn unlink(&mut self, list: &mut List, index: u32) {
         let (before, next) = (self.slots[index as usize].before, self.slots[index as usize].next);
         match self.slots.get_mut(before as usize) {

@@ -49,6 +49,9 @@ pub trait IoPath: Sized {
     /// How long a wait polls without anything moving before it idles, where the configuration says nothing.
     const SPIN: Duration = Duration::from_micros(20);
 
+    /// How many times a wait polls between two looks at the clock: more than once where polling is quicker than looking.
+    const GLANCES: u32 = 1;
+
     /// So long an engine that ends tries to send what is unsent.
     const LAST_WORDS: Duration = Duration::from_secs(2);
 

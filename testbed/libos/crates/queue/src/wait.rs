@@ -96,8 +96,15 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
         let mut quiet_since = now;
         // A path that moves by itself and does not spin asks its kernel by idling only: no time is up before that was done.
         let mut looked = !(P::SELF_DRIVEN && self.spin.is_zero());
+        let glances = if self.spin.is_zero() { 1 } else { P::GLANCES };
         loop {
-            let moved = self.step(now);
+            let mut moved = self.step(now);
+            for _ in 1..glances {
+                if moved {
+                    break;
+                }
+                moved = self.step(now);
+            }
             if ready(&self.operations) {
                 return Ok(());
             }

@@ -43,6 +43,8 @@ impl Drop for Queue {
 impl IoPath for Slow {
     type Queue = Queue;
 
+    const GLANCES: u32 = 5;
+
     fn open(_: &Config) -> Result<Slow, Errno> {
         Ok(Slow(SEEN.with(Rc::clone)))
     }
@@ -192,4 +194,18 @@ fn a_refusal_to_connect_is_the_result_and_the_socket_is_as_before() {
     assert!(matches!(done.outcome, Outcome::Failed(Errno::ENETUNREACH)), "{done:?}");
     assert_eq!(engine.peer_name(stream), Err(Errno::ENOTCONN));
     assert_eq!(engine.bind(stream, ANYWHERE), Ok(()));
+}
+
+#[test]
+fn a_path_is_polled_several_times_between_two_looks_at_the_clock_where_a_wait_may_spin() {
+    for (spin, polls) in [(Duration::from_secs(3600), Slow::GLANCES as usize), (Duration::ZERO, 1)] {
+        let mut engine: Engine<Slow, Vec<u8>> =
+            Engine::open(&Config { spin: Some(spin), ..Config::default() }).unwrap();
+        let qd = engine.socket(SocketKind::Datagram).unwrap();
+        engine.bind(qd, ANYWHERE).unwrap();
+        let token = engine.pop(qd).unwrap();
+        let before = SEEN.with(|seen| seen.polls.get());
+        assert_eq!(engine.wait(token, NOW).unwrap_err(), Errno::ETIMEDOUT);
+        assert_eq!(SEEN.with(|seen| seen.polls.get()) - before, polls);
+    }
 }

@@ -7,6 +7,8 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 
 use queue::Errno;
 
+use crate::barrier;
+
 /// More engines than this in one process are not tried.
 const MOST: u64 = 1 << 16;
 
@@ -16,6 +18,8 @@ pub struct Bell {
     socket: UnixDatagram,
     /// What others ring it by; never zero.
     pub number: u64,
+    /// Who rings another may leave the barrier to the one who sleeps.
+    pub registered: bool,
 }
 
 impl Bell {
@@ -26,7 +30,7 @@ impl Bell {
             match UnixDatagram::bind_addr(&address(number)?) {
                 Ok(socket) => {
                     socket.set_nonblocking(true)?;
-                    return Ok(Bell { socket, number });
+                    return Ok(Bell { socket, number, registered: barrier::register() });
                 }
                 Err(error) if error.kind() == std::io::ErrorKind::AddrInUse => {}
                 Err(error) => return Err(error.into()),

@@ -2,11 +2,12 @@
 //! One engine's regions together: sleeping until one of them changes, and looking whether the others still live.
 
 use std::rc::{Rc, Weak};
-use std::sync::atomic::{fence, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use queue::Errno;
 
+use crate::barrier;
 use crate::bell::Bell;
 use crate::layout::Side;
 
@@ -92,7 +93,7 @@ impl Hub {
             sleeper.side().sleeping.store(sleeper.wants(), Ordering::Relaxed);
         }
         // Either we see what another did, or it sees that we sleep: the counterpart is in `ring`.
-        fence(Ordering::SeqCst);
+        barrier::heavy();
         // All are asked, so that none reports an old change the next time.
         let changed = living.iter().filter(|sleeper| sleeper.changed()).count() > 0;
         if !changed {
@@ -122,7 +123,7 @@ impl Hub {
 
 /// Ring the bell of a side that sleeps for this reason; once, however often something changes.
 pub(crate) fn ring(bell: &Bell, side: &Side, reason: u32) {
-    fence(Ordering::SeqCst);
+    barrier::light(bell.registered);
     if side.sleeping.load(Ordering::Relaxed) & reason != 0 && side.sleeping.swap(0, Ordering::Relaxed) != 0 {
         bell.ring(side.bell.load(Ordering::Acquire));
     }

@@ -5,6 +5,7 @@
 //! two rings; each of its two ends is an [`End`]. A [`Hub`] is one engine's view of all its regions: it knows when to
 //! sleep, is woken by a doorbell, and notices ends whose process died.
 
+mod barrier;
 mod bell;
 mod end;
 mod hub;

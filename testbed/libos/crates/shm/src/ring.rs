@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! A ring of bytes with one writer and one reader, each of which keeps a copy of the other's counter.
 
+#[cfg(target_arch = "x86_64")]
+use std::arch::x86_64::{_mm_prefetch, _MM_HINT_T0};
 use std::cell::Cell;
 use std::sync::atomic::Ordering;
 
@@ -48,10 +50,13 @@ impl Writer {
         // shown, and our caller's slice is not shared memory.
         unsafe {
             std::ptr::copy_nonoverlapping(bytes.as_ptr(), data.add(at), first);
-            std::ptr::copy_nonoverlapping(bytes.as_ptr().add(first), data, count - first);
+            if first < count {
+                std::ptr::copy_nonoverlapping(bytes.as_ptr().add(first), data, count - first);
+            }
         }
         self.written.set(written + count as u64);
         counters.written.0.store(written + count as u64, Ordering::Release);
+        // SAFETY: as above.
         Ok(count)
     }
 }
@@ -74,15 +79,23 @@ impl Reader {
             self.written.set(written);
         }
         let count = into.len().min((self.written.get() - read) as usize);
+        let at = read as usize & (CAPACITY - 1);
         if count == 0 {
+            // The first byte comes with the counter, not after it: whoever polls asks for both.
+            // SAFETY: a hint, within the ring.
+            #[cfg(target_arch = "x86_64")]
+            unsafe {
+                _mm_prefetch::<_MM_HINT_T0>(data.add(at).cast());
+            }
             return Ok(0);
         }
-        let at = read as usize & (CAPACITY - 1);
         let first = count.min(CAPACITY - at);
         // SAFETY: as in `write`; the writer does not touch what was not read yet.
         unsafe {
             std::ptr::copy_nonoverlapping(data.add(at), into.as_mut_ptr(), first);
-            std::ptr::copy_nonoverlapping(data, into.as_mut_ptr().add(first), count - first);
+            if first < count {
+                std::ptr::copy_nonoverlapping(data, into.as_mut_ptr().add(first), count - first);
+            }
         }
         self.read.set(read + count as u64);
         counters.read.0.store(read + count as u64, Ordering::Release);
