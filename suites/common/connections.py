@@ -28,12 +28,14 @@ class Half:
         end: Sequence number of its FIN; None where none was seen.
         fin_s: When it sent its first FIN, in seconds of the network's clock.
         resets: How many RST it sent.
+        broken: Whether one of them came before its FIN.
     """
 
     sequence: int | None = None
     end: int | None = None
     fin_s: float | None = None
     resets: int = 0
+    broken: bool = False
 
     @property
     def stream_bytes(self) -> int | None:
@@ -90,3 +92,4 @@ def _take(half: Half, flags: int, sequence: int, payload: int, time_s: float) ->
         half.fin_s = time_s
     if flags & RST:
         half.resets += 1
+        half.broken |= half.fin_s is None

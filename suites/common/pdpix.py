@@ -10,6 +10,7 @@ from testbed.backends.workload import finish
 from testbed.libos.library import find_library
 
 if TYPE_CHECKING:
+    from suites.common.connections import Connection
     from testbed.backends.libos import LibOS
     from testbed.backends.network import Network
     from testbed.backends.node import Node
@@ -45,15 +46,22 @@ class Sides:
     Attributes:
         network: The network.
         flavor: The LibOS.
+        introduced: Whether they know each other's MAC address from the start, so that no link loses a question for it.
     """
 
     network: Network
     flavor: str
+    introduced: bool = False
 
     @property
     def alone(self) -> bool:
         """Whether both sides are on one node, so that nothing may be seen on the wire."""
         return not {"pipe", "loopback"}.isdisjoint(find_library(self.flavor).abilities)
+
+    @property
+    def has_stack(self) -> bool:
+        """Whether its TCP/IP stack is its own, and ends with its process."""
+        return "user-stack" in find_library(self.flavor).abilities
 
     @property
     def client(self) -> Node:
@@ -76,11 +84,13 @@ class Sides:
 
     def serve(self, name: str, **options: Unpack[Options]) -> Workload:
         """Start the server of a workload; it is ready when this returns."""
-        return self.server.workload(name, libos=self.flavor, server=self._place(name), **options)
+        config = self._neighbour(self.server, self.client)
+        return self.server.workload(name, libos=self.flavor, server=self._place(name), config=config, **options)
 
     def ask(self, name: str, **options: Unpack[Options]) -> Workload:
         """Start the client of a workload."""
-        return self.client.workload(name, libos=self.flavor, client=self._place(name), **options)
+        config = self._neighbour(self.client, self.server)
+        return self.client.workload(name, libos=self.flavor, client=self._place(name), config=config, **options)
 
     def run(self, name: str, **options: Unpack[Options]) -> tuple[Report, Report]:
         """Run both sides with the same options to their ends; give the server's report and the client's.
@@ -94,6 +104,26 @@ class Sides:
         assert (there["role"], here["role"]) == ("server", "client")
         assert (there["error"], here["error"]) == (None, None)
         return there, here
+
+    def orderly(self, connection: Connection) -> bool:
+        """Say whether a connection ended without a reset.
+
+        A stack that ends with its process may have closed, and its peer not yet: then nobody will be there to
+        acknowledge the peer's FIN, and the stack's last word is a reset behind its own.
+        """
+        halves = (connection.client, connection.server)
+        return not any(half.broken for half in halves) if self.has_stack else not any(half.resets for half in halves)
+
+    def _neighbour(self, node: Node, other: Node) -> dict[str, object] | None:
+        """Tell a node's kernel who the other is, or give the configuration that tells a stack."""
+        if not self.introduced:
+            return None
+        address, mac = other.address(), other.interface(LINK).mac
+        if self.has_stack:
+            return {"inetstack": {"arp_table": {address: mac}}}
+        own = node.interface(LINK).name
+        node.run(["ip", "neighbour", "replace", address, "lladdr", mac, "dev", own, "nud", "permanent"])
+        return None
 
     def _place(self, name: str) -> str:
         return "pipe" if name.startswith("pipe-") else f"{self.address}:{PORT}"

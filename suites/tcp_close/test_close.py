@@ -32,7 +32,7 @@ def test_the_other_side_sees_the_end(network: Network, flavor: str, mode: str, c
     assert len(found) == CLIENTS
     for connection in found:
         assert connection.client.stream_bytes == connection.server.stream_bytes == 0
-        assert connection.client.resets == connection.server.resets == 0
+        assert sides.orderly(connection)
         client_s, server_s = connection.client.fin_s, connection.server.fin_s
         assert client_s is not None
         assert server_s is not None

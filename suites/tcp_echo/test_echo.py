@@ -38,7 +38,7 @@ def check(sides: Sides, *, size: int, clients: int, requests: int, mode: str, th
     assert len(found) == clients
     for connection in found:
         assert connection.client.stream_bytes == connection.server.stream_bytes == requests * size
-        assert connection.client.resets == connection.server.resets == 0
+        assert sides.orderly(connection)
     return here
 
 

@@ -36,4 +36,4 @@ def test_each_message_comes_back_whole(network: Network, flavor: str, size: int)
     assert here.latency_ns("min") >= 2e9 * DELAY_S
     (connection,) = found
     assert connection.client.stream_bytes == connection.server.stream_bytes == ROUNDS * size
-    assert connection.client.resets == connection.server.resets == 0
+    assert sides.orderly(connection)

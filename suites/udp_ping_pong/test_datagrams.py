@@ -41,7 +41,7 @@ def test_each_comes_back_once(network: Network, flavor: str, count: int) -> None
 @counts
 def test_what_is_lost_is_sent_again(network: Network, flavor: str, count: int) -> None:
     """With 10 % loss each comes back all the same, and all counts are those of the wire."""
-    sides = Sides(network, flavor)
+    sides = Sides(network, flavor, introduced=True)
     there, here = sides.run("udp-ping-pong", size=SIZE_BYTES, requests=count, idle=IDLE_S, retry=0.01)
     up, down = to_server(sides), to_client(sides)
     assert here["sent"] == up.sent == count + here["lost"]

@@ -39,7 +39,7 @@ def test_all_that_is_pushed_is_popped(network: Network, flavor: str, count: int)
 @counts
 def test_what_is_lost_is_counted(network: Network, flavor: str, count: int) -> None:
     """With 10 % loss the server has popped what the wire brought, and misses exactly what the wire lost."""
-    sides = Sides(network, flavor)
+    sides = Sides(network, flavor, introduced=True)
     there, here = sides.run("udp-push-pop", size=SIZE_BYTES, requests=count, rate=RATE, idle=IDLE_S)
     up = to_server(sides)
     assert here["sent"] == up.sent == count
@@ -51,8 +51,9 @@ def test_what_is_lost_is_counted(network: Network, flavor: str, count: int) -> N
 @pytest.mark.scenario("pair", delay_ms=0.05)
 @counts
 def test_a_flood_is_counted(network: Network, flavor: str, count: int) -> None:
-    """All at once: what the server had no room for is lost, and it knows how many."""
+    """All at once, and the server's MAC address is not known yet: what there is no room for is lost, and counted."""
     sides = Sides(network, flavor)
     there, here = sides.run("udp-push-pop", size=SIZE_BYTES, requests=count, idle=IDLE_S)
-    assert here["sent"] == len(set(to_server(sides).came)) == count
-    assert 0 < there["received"] == count - there["lost"]
+    up = to_server(sides)
+    assert here["sent"] == count >= up.sent == len(set(up.came))
+    assert 0 < there["received"] == count - there["lost"] <= up.sent
