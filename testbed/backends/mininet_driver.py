@@ -42,6 +42,17 @@ _libc = ctypes.CDLL(None, use_errno=True)
 _first = max(index for index, _ in socket.if_nameindex()) + 1
 
 
+_HOMES = {
+    os.open(f"/proc/self/ns/{name}", os.O_RDONLY): kind for name, kind in (("net", CLONE_NEWNET), ("mnt", CLONE_NEWNS))
+}
+
+
+def _call(name: str, *words: int) -> None:
+    """Call one of ``unshare(2)`` and ``setns(2)``, which Python has from 3.12 on only."""
+    if getattr(_libc, name)(*words):
+        raise OSError(ctypes.get_errno(), name)
+
+
 class Isolated:
     """Gives a node's shell namespaces of its own, and in them what its interfaces will inherit."""
 
@@ -49,15 +60,22 @@ class Isolated:
     params: dict[str, Any]
 
     def _popen(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
-        if cmd[:2] == ["mnexec", "-cdn"]:
-            cmd = ["mnexec", "-cd", *cmd[2:]]
-            params["preexec_fn"] = self._isolate
+        if cmd[:2] != ["mnexec", "-cdn"]:
+            return self._start(cmd, **params)
+        try:
+            self._isolate()
+            return self._start(["mnexec", "-cd", *cmd[2:]], **params)
+        finally:
+            for home, kind in _HOMES.items():
+                _call("setns", home, kind)
+
+    def _start(self, cmd: list[str], **params: Any) -> subprocess.Popen[bytes]:
         popen: subprocess.Popen[bytes] = super()._popen(cmd, **params)  # type: ignore[misc]  # Mininet's Node has it
         return popen
 
     def _isolate(self) -> None:
-        if _libc.unshare(CLONE_NEWNET | CLONE_NEWNS):
-            raise OSError(ctypes.get_errno(), f"making the namespaces of {self.name}")
+        """Go into new namespaces, for the shell to be born in: cheaper than in a fork of this process."""
+        _call("unshare", CLONE_NEWNET | CLONE_NEWNS)
         for path, value in self.params["inherited"].items():
             with contextlib.suppress(OSError):  # the agent writes them all again, and says what is refused
                 Path(path).write_text(value)
@@ -66,10 +84,11 @@ class Isolated:
 class Host(Isolated, Node):  # type: ignore[misc]  # Mininet has no types
     """A host or router."""
 
-    def config(self, **params: Any) -> dict[str, Any]:
-        """Configure it as Mininet does, and fail where Mininet would go on."""
-        done: dict[str, Any] = super().config(**params)
-        _no_words(self.name, str(params.get("ip")), done.get("setIP"))
+    def config(self, *, ip: str | None = None, **_: object) -> dict[str, str]:
+        """Set the address as Mininet does, and fail where Mininet would go on; the agent brings ``lo`` up."""
+        done: dict[str, str] = {}
+        self.setParam(done, "setIP", ip=ip)
+        _no_words(self.name, str(ip), done.get("setIP"))
         return done
 
 

@@ -44,16 +44,6 @@ def _libos(name: str) -> str:
     return name if Path(name).exists() else known("flavor", name, [row["name"] for row in flavors()])
 
 
-def _topo(spec: str | None) -> str | None:
-    """Refuse a file that makes no topology before anything is built for it."""
-    from testbed.scenarios.given import absolute, given_topology
-
-    if spec is None:
-        return None
-    given_topology(spec)
-    return absolute(spec)
-
-
 SuiteNames = Annotated[
     list[str] | None,
     typer.Option("--suite", "-s", help="A TestSuite; repeatable.", autocompletion=_complete_suite),
@@ -87,7 +77,6 @@ Topo = Annotated[
         "--topo",
         help="The network: a Topo class of Mininet's, words for it after commas; or a topology as JSON.",
         metavar="FILE.py:CLASS",
-        callback=_topo,
     ),
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the records of all executions, not only of the first.")]
@@ -117,3 +106,18 @@ def workers(given: int | None) -> int:
     if given is None:
         note(f"{count} case{'s' if count != 1 else ''} at a time (one per CPU; -n changes it)")
     return count
+
+
+def network_file(topo: str | None) -> str | None:
+    """Give what ``--topo`` says with an absolute path, for workers.
+
+    Raises:
+        ConfigError: The file makes no topology; told before anything is built for it.
+        CapabilityError: Mininet is not installed.
+    """
+    from testbed.scenarios.given import absolute, given_topology
+
+    if topo is None:
+        return None
+    given_topology(topo)
+    return absolute(topo)

@@ -29,6 +29,7 @@ def run(
 
     names, pytest_words = split(what or ())
     paths = resolve(names)  # refuses an unknown name before anything is built
+    network_file = options.network_file(topo)
     publish = Publish.checked(summary, badges)
     set_up(backend, libos, paths)
     code = run_suites(
@@ -38,7 +39,7 @@ def run(
         repeat=repeat,
         backend=backend,
         libos=libos,
-        topo=topo,
+        topo=network_file,
         keep=keep,
         run_dir=run_dir,
         pytest_args=pytest_words,

@@ -40,7 +40,8 @@ def mininet_topo(spec: str) -> Topology:
     path = Path(file).expanduser().absolute()
     if not path.is_file():
         near = near_misses(path.name, [entry.name for entry in path.parent.glob("*.py")])
-        raise ConfigError(f"no file {file!r} with a Mininet topology" + (f"; {near}" if near else ""), hint=_HINT)
+        more = f"; {near}" if near.startswith("did") else ""  # others there are not all topologies
+        raise ConfigError(f"no file {file!r} with a Mininet topology{more}", hint=_HINT)
     return _made(spec, str(path), path.stat().st_mtime_ns, rest)
 
 
