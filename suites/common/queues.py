@@ -93,11 +93,11 @@ class Stream:
         self.client.wait(push, LIMIT_S)
         return seen
 
-    def take(self, count: int) -> bytes:
-        """Pop at the server until so many bytes have come, or the end of the stream."""
+    def take(self, count: int, limit_s: float = LIMIT_S) -> bytes:
+        """Pop at the server until so many bytes have come, or the end of the stream; ``limit_s`` is for each pop."""
         seen = b""
         while len(seen) < count:
-            data = self.server.wait(self.server.pop(self.back), LIMIT_S).data
+            data = self.server.wait(self.server.pop(self.back), limit_s).data
             if not data:
                 break
             seen += data
