@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from benchmarks import mininet, networks, pages, runs, transfers
+from benchmarks import cloudlab, mininet, networks, pages, runs, transfers
 from benchmarks.figure import Figure
 from benchmarks.libos.registry import LIBOS
 
@@ -102,6 +102,20 @@ FIGURES: dict[str, Figure] = {
             measure=pages.end_s,
             at_most=1.2,
             once=True,
+        ),
+        Figure(
+            name="cloudlab-run",
+            what="cloudlab run: 5 cases on 4 local ssh nodes, artifacts there",
+            unit="s",
+            measure=cloudlab.run_s,
+            at_most=20.0,
+        ),
+        Figure(
+            name="cloudlab-scp",
+            what="rate of a transfer to a node over that of scp",
+            unit="x",
+            measure=cloudlab.transfer_ratio,
+            at_least=0.8,
         ),
         Figure(
             name="make-test",

@@ -144,6 +144,8 @@ def test_every_goal_of_the_table_is_there() -> None:
         "memory": 150.0,
         "report-open": 2.0,
         "report-end": 1.2,
+        "cloudlab-run": 20.0,
+        "cloudlab-scp": 0.8,
         "make-test": 60.0,
         "build": 200.0,
         "catnap-tcp": 1.10,

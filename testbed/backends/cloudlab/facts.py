@@ -140,14 +140,13 @@ def ask(connection: Connection) -> Facts:
     machine = connection.machine
     path = store.store_path(machine.user)
     macs = [port.mac for port in machine.ports]
-    done = connection.run(["sh", "-s", "--", "facts", path, *macs], stdin=store.script().read_bytes())
-    prepared = connection.run(["install", "-d", "-m", "755", "-o", machine.user, path, f"{path}/incoming"])
-    if done.status or "end facts" not in done.stdout or prepared.status:
-        words = (done.stderr or prepared.stderr).strip().splitlines()[-1:] or ["nothing"]
+    done = connection.run(["sh", "-s", "--", "facts", path, machine.user, *macs], stdin=store.script().read_bytes())
+    if done.status or "end facts" not in done.stdout:
+        words = done.stderr.strip().splitlines()[-1:] or ["nothing"]
         raise NodeError(
             machine.name,
             "no space" if "No space" in words[0] else "unfit (root)",
-            f"the first command as root ended with {done.status or prepared.status}: {words[0]}",
+            f"the first command as root ended with {done.status}: {words[0]}",
         )
     return parse(machine, done.stdout)
 

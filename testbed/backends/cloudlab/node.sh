@@ -5,7 +5,7 @@
 # that are ever undone):
 #   pid     "PID STARTTIME" of this script, which lives as long as the agent
 #   nics    one line per NIC: "NAME up|down GRO LRO WIRE", as it was before, and the wire that was made for it
-# usage: node.sh facts STORE MAC... | serve STORE ID OWNER TAKE | wire STORE ID INNER:NIC:MTU... | clean STORE
+# usage: node.sh facts STORE USER MAC... | serve STORE ID OWNER TAKE | wire STORE ID INNER:NIC:MTU... | clean STORE
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
@@ -18,14 +18,16 @@ start_time() { # of a process, in clock ticks since boot; nothing where it is go
 nic_of_mac() {
     for nic in /sys/class/net/*; do
         # A NIC, and no VLAN or bridge that has taken over its address.
-        [ "$(cat "$nic/address" 2>/dev/null)" = "$1" ] || continue
+        [ -f "$nic/address" ] || continue
+        read -r mac <"$nic/address"
+        [ "$mac" = "$1" ] || continue
         [ -e "$nic/bridge" ] || { echo "${nic##*/}"; return; }
     done
 }
 
 facts() {
-    store=$1
-    shift
+    store=$1 user=$2
+    shift 2
     echo "release $(uname -r)"
     echo "machine $(uname -m)"
     echo "uid $(id -u)"
@@ -45,7 +47,7 @@ facts() {
     fi
     # shellcheck disable=SC2012  # only to know whether there is one
     echo "iommu_groups $(ls /sys/kernel/iommu_groups 2>/dev/null | wc -l)"
-    mkdir -p "$store"
+    install -d -m 755 -o "$user" "$store" "$store/incoming" # SFTP works as the user, and has no sudo
     echo "free_bytes $(df -P -B1 "$store" | awk 'NR == 2 { print $4 }')"
     for mac in "$@"; do
         nic=$(nic_of_mac "$mac")

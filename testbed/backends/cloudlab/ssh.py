@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _CHUNK = 256 << 10
+_REQUESTS = 64  # of SFTP under way at a time
 _ALIVE_S = 5.0  # between questions whether the far side is still there; three without answer end a connection
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr")
 
@@ -261,23 +262,37 @@ class Connection:
         _keep(asyncio.create_task(_join(process, channel)))
         return process
 
-    def put(self, local: Path, remote: str, *, limit_s: float | None = None) -> None:
-        """Copy a file to the node by SFTP.
+    def put(self, local: Path, part: str, target: str, *, limit_s: float | None = None) -> bool:
+        """Copy a program to the node by SFTP, under another name until it is there whole.
+
+        Args:
+            local: The file.
+            part: Its name meanwhile.
+            target: Its name in the end.
+            limit_s: Wall-clock seconds that it may take.
+
+        Returns:
+            False where the number of bytes there is another one (that they are the right ones, ssh has checked).
 
         Raises:
             asyncssh.SFTPError: The node refuses it.
             NodeError: The connection was lost.
         """
         try:
-            _loop().run(self._put(local, remote), limit_s)
+            return _loop().run(self._put(local, part, target), limit_s)
         except asyncssh.SFTPError:
             raise
         except (OSError, asyncssh.Error) as error:
             raise self.lost(error) from error
 
-    async def _put(self, local: Path, remote: str) -> None:
+    async def _put(self, local: Path, part: str, target: str) -> bool:
         async with self._connection.start_sftp_client() as sftp:
-            await sftp.put(os.fspath(local), remote, max_requests=64)
+            await sftp.put(os.fspath(local), part, max_requests=_REQUESTS)
+            if (await sftp.stat(part)).size != local.stat().st_size:
+                return False
+            await sftp.chmod(part, 0o755)
+            await sftp.posix_rename(part, target)
+            return True
 
     def lost(self, error: BaseException | None = None) -> NodeError:
         """Say that the connection is gone."""
