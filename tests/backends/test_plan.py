@@ -73,7 +73,7 @@ def test_direction_seed_differs_by_seed_link_and_end() -> None:
 
 
 def test_backend_unknown_is_refused_with_near_misses() -> None:
-    assert backends() == ["timetravel", "netns", "mininet"]
+    assert backends() == ["timetravel", "netns", "mininet", "cloudlab"]
     with pytest.raises(ConfigError, match=r"^no backend 'netn'; did you mean 'netns'\?$"):
         backend("netn")
 
