@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.libos.programs import program
 from benchmarks.libos.wire import ADDRESSES, INTERFACE, PREFIX_BITS
+from testbed.cli.workload import LOOPBACK
 from testbed.errors import CapabilityError, TestbedError
 from testbed.libos.library import find_library
 
@@ -172,15 +173,11 @@ def _place(*, loopback: bool) -> str:
 
 def _settings(address: str | None) -> dict[str, object]:
     """Give the template's values: of a side of the wire, or of this machine where there is no address."""
-    return {
-        "node": "bench",
-        "flavor": "",
-        "seed": 1,
-        "spin_us": SPIN_US,
-        "interface": INTERFACE if address else None,
-        "address": address or "127.0.0.1",
-        "prefix_bits": PREFIX_BITS if address else 8,
-        "gateway": None,
-        "mac": None,
+    own: dict[str, object] = {
+        "interface": INTERFACE,
+        "address": address,
+        "prefix_bits": PREFIX_BITS,
         "mtu": 1500,
+        "inetstack": {},
     }
+    return {**LOOPBACK, "spin_us": SPIN_US, **(own if address else {})}
