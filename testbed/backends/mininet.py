@@ -127,11 +127,7 @@ def _build(plan: dict[str, Any], place: Namespaces, limit_s: float | None) -> No
     with here:
         try:
             driver = Child(
-                [
-                    *(str(shutil.which("nsenter", path=PATH)), f"--target={place.first_pid()}"),
-                    *("--user", "--ipc", "--net", "--mount", "--uts", "--pid", "--preserve-credentials", "--"),
-                    *(str(mininet_python()), "-I", "-c", _DRIVER.read_text(encoding="utf-8")),
-                ],
+                [*_beside(place), str(mininet_python()), "-I", "-c", _DRIVER.read_text(encoding="utf-8")],
                 env={"PATH": PATH, "HOME": os.fspath(place.scratch.path), "LC_ALL": "C.UTF-8"},
                 fds={namespaces.CHANNEL_FD: there.fileno()},
                 log=place.child.log,
@@ -151,3 +147,15 @@ def _build(plan: dict[str, Any], place: Namespaces, limit_s: float | None) -> No
             end = driver.end(wait_s=2.0)
             raise TestbedError(f"Mininet did not build the network ({end}); its last words:\n{driver.log_tail()}")
     mininet_plan.for_agent(plan, json.loads(answer))
+
+
+def _beside(place: Namespaces) -> list[str]:
+    """Give the words that put a command into the agent's namespaces.
+
+    There are two user namespaces, one below the other, where a user started the agent: the outer one owns the PID
+    namespace, and who is in the inner one already cannot join that any more (``user_namespaces(7)``).
+    """
+    enter = [str(shutil.which("nsenter", path=PATH)), "--user", "--preserve-credentials"]
+    outer = [] if os.geteuid() == 0 else [*enter, f"--target={place.child.pid}", "--"]
+    inner = ["--ipc", "--net", "--mount", "--uts", "--pid", f"--target={place.first_pid()}", "--"]
+    return [*outer, *enter, *inner]
