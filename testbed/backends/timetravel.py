@@ -13,6 +13,8 @@ from testbed.backends.artifacts import Artifacts, find_artifacts, identify
 from testbed.backends.base import Backend, BackendOptions, Recorder
 from testbed.backends.child import Child
 from testbed.backends.guest import SETTLE_NS, START_NS, Guest, StatusPage
+from testbed.backends.host import check_host
+from testbed.backends.memory import memory_folder
 from testbed.backends.network import Network
 from testbed.backends.recorders import NullRecorder
 from testbed.backends.scratch import CpuSlot, Scratch
@@ -78,7 +80,12 @@ class TimeTravelBackend(Backend):
 
 
 def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options: BackendOptions) -> Session:
-    """Start a guest; it boots while we go on, and the first request waits for it."""
+    """Start a guest; it boots while we go on, and the first request waits for it.
+
+    Raises:
+        CapabilityError: This host cannot start one.
+    """
+    check_host()
     scratch, slot, page = Scratch(), CpuSlot(), StatusPage()
 
     def clean_up() -> None:
@@ -103,7 +110,7 @@ def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options:
         ]
         child = Child(
             [*launcher, os.fspath(artifacts.kernel), *kernel_words(seed, options.memory_mib, spin_ms=options.spin_ms)],
-            env=_environment(scratch.path),
+            env=_environment(scratch.path, options.memory_mib),
             fds={_CHANNEL_FD: there.fileno(), _STATUS_FD: page.fd},
             log=recorder.console_path or scratch.path / "console.log",
         )
@@ -162,9 +169,9 @@ def _rootfs(agent: Path, scratch: Path) -> Path:
     return root
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def _environment(scratch: Path, memory_mib: int) -> dict[str, str]:
     """Give the guest's environment: fixed, but for folders that only it uses (the kernel's pid file, its memory)."""
-    memory = "/dev/shm" if os.access("/dev/shm", os.W_OK) else os.fspath(scratch)  # noqa: S108  # unlinked at once by UML
+    memory = os.fspath(memory_folder(scratch, memory_mib))
     return {"PATH": "/usr/bin:/bin", "HOME": os.fspath(scratch), "TMPDIR": memory}
 
 

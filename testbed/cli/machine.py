@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.errors import CapabilityError
 from testbed.paths import cache_dir, package_dir
 
 if TYPE_CHECKING:
@@ -25,8 +26,7 @@ _IPPROTO_DCCP = 33
 _SOCK_DCCP = 6
 
 _BUILD_SPACE_BYTES = 3 << 30  # an unpacked kernel tree, its objects and the artifact
-_GUEST_SHM_BYTES = 512 << 20  # a guest's memory is a file in /dev/shm, sparse up to mem=
-_SHM = "/dev/shm"  # noqa: S108  # a mount point to look at, not a file to make
+_GUEST_MIB = 512  # a guest's memory is a file, sparse up to mem=
 _MIN_CARGO = (1, 74)
 
 # Run in a network namespace of its own: which queue disciplines and filters the host's kernel has.
@@ -73,6 +73,7 @@ def examine() -> list[Check]:
         _kernel_source,
         _artifacts,
         _space,
+        _memory,
     )
     return [check for probe in probes for check in probe()]
 
@@ -103,12 +104,24 @@ def _architecture() -> Iterator[Check]:
 
 
 def _tracing() -> Iterator[Check]:
-    """The guest's kernel runs user code by ptrace(2) or seccomp(2); Yama can forbid it (kernel doc, LSM/Yama)."""
+    """The guest's kernel runs user code by ptrace(2): Yama (kernel doc, LSM/Yama) or a container can forbid it."""
+    from testbed.backends.host import addresses_lack, randomization_is_forced, tracing_lacks
+
     setting = Path("/proc/sys/kernel/yama/ptrace_scope")
     scope = int(setting.read_text()) if setting.exists() else 0
-    allowed = scope < 2 or (scope == 2 and os.geteuid() == 0)
-    remedy = "" if allowed else "sysctl -w kernel.yama.ptrace_scope=1"
-    yield Check("ptrace", "ok" if allowed else "missing", f"yama ptrace_scope {scope}", remedy)
+    lack = tracing_lacks()
+    allowed = lack is None and (scope < 2 or (scope == 2 and os.geteuid() == 0))
+    remedy = "" if allowed else lack.hint or "" if lack is not None else "sysctl -w kernel.yama.ptrace_scope=1"
+    found = f"yama ptrace_scope {scope}" if lack is None else lack.message
+    yield Check("ptrace", "ok" if allowed else "missing", found, remedy)
+    lack = addresses_lack()
+    found = "randomized; the agent settles a guest's" if randomization_is_forced() else "the same at each start"
+    yield Check(
+        "addresses",
+        "ok" if lack is None else "missing",
+        found if lack is None else lack.message,
+        "" if lack is None else lack.hint or "",
+    )
 
 
 def _namespaces() -> Iterator[Check]:
@@ -245,14 +258,24 @@ def _space() -> Iterator[Check]:
     enough = free >= _BUILD_SPACE_BYTES
     remedy = "" if enough else f"free {_gib(_BUILD_SPACE_BYTES)}, or set TESTBED_CACHE to a roomier folder"
     yield Check("disk", "ok" if enough else "limited", f"{_gib(free)} free for {folder}", remedy)
-    memory = Path(_SHM)
-    if not memory.is_dir():
-        yield Check(_SHM, "missing", "not there: a guest has no memory", "mount -t tmpfs tmpfs /dev/shm")
+
+
+def _memory() -> Iterator[Check]:
+    """Where guests have their memory: quickest in ``/dev/shm``, elsewhere where that is small or not executable."""
+    from testbed.backends.memory import SHARED, lacks, memory_folder
+    from testbed.paths import runtime_dir
+
+    lack = lacks(SHARED, _GUEST_MIB)
+    if lack is None:
+        yield Check("guests' memory", "ok", f"{SHARED}, {_gib(shutil.disk_usage(SHARED).free)} free")
         return
-    room = shutil.disk_usage(memory).free
-    enough = room >= _GUEST_SHM_BYTES
-    remedy = "" if enough else "mount -o remount,size=2G /dev/shm (a container: --shm-size=2g)"
-    yield Check(_SHM, "ok" if enough else "limited", f"{_gib(room)} free", remedy)
+    remedy = "mount -o remount,exec,size=2G /dev/shm (a container: --tmpfs /dev/shm:exec,size=2g)"
+    try:
+        chosen = memory_folder(runtime_dir(), _GUEST_MIB)
+    except CapabilityError as error:
+        yield Check("guests' memory", "missing", error.message, remedy)
+    else:
+        yield Check("guests' memory", "limited", f"{SHARED} {lack}; instead {chosen}, perhaps slower", remedy)
 
 
 def _gib(size_bytes: int) -> str:

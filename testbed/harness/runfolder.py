@@ -80,7 +80,10 @@ class RunFolder:
         try:
             (self.path / CASES).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigError(f"cannot make the run folder {self.path}: {error.strerror}") from error
+            what = f"cannot make the run folder {self.path}: {error.strerror}"
+            raise ConfigError(
+                what, hint="--run-dir DIR, or TESTBED_RUNS, names a folder that can be written"
+            ) from error
         self._hold()
         self._keep_reserve()
         self._point_latest()

@@ -42,6 +42,10 @@ def set_up(backend: str, libos: str, paths: Sequence[str] = ()) -> None:
         libos: What is under test.
         paths: The suites, files and node ids of the run; their text says whether they run LibOSes.
     """
+    if backend == "timetravel":
+        from testbed.backends.host import check_host
+
+        check_host()  # before minutes of building
     if backend == "timetravel" and not _is_kernel(libos) and "TESTBED_LINUX" not in os.environ:
         linux()
     if "TESTBED_AGENT" not in os.environ:
