@@ -20,6 +20,7 @@ from testbed.harness.lookup import run_folders
 from testbed.harness.records import Record
 from testbed.harness.replay import programs
 from testbed.libos.artifacts import ArtifactStore
+from testbed.scenarios.registry import scenario
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -152,12 +153,27 @@ def test_test_that_is_collected_no_more_left_no_record(recorded: Recorded, repla
     assert "not found: " in text
 
 
+def test_network_of_a_file_is_taken_from_the_record(recorded: Recorded, replay: Replay) -> None:
+    document = recorded.run / "run.json"
+    run = json.loads(document.read_text())
+    run["command"] += ["--topo=gone.py:MyTopo"]
+    document.write_text(json.dumps(run))
+    code, text = replay("test_fails")
+    assert code == SAME, text
+    assert "identical: failed" in text
+    (recorded.record("test_fails").parent / "topology.json").write_text(json.dumps(scenario("lan", n=2).to_dict()))
+    code, text = replay("test_fails")
+    assert code == DIFFERENT, text
+    assert "different: " in text, "the network is another one"
+
+
 @pytest.mark.parametrize(
     ("fields", "words", "told"),
     [
         ({"seed": 12}, (), (USAGE, r"is not the test of the record: its seed would not be 12$")),
         ({"complete": False, "digest": None}, (), (USAGE, r"was killed before its end: its record has no digest")),
         ({"backend": "netns"}, (), (CANNOT, r"backend 'netns' promises no identical bits")),
+        ({"backend": "mininet"}, (), (CANNOT, r"backend 'mininet' promises no identical bits")),
         (
             {"backend": "fake"},
             ("--gdb",),
