@@ -78,6 +78,17 @@ class Sides:
         """The server's IPv4 address, as the client knows it."""
         return "127.0.0.1" if self.alone else self.server.address()
 
+    def delay(self, delay_s: float) -> float:
+        """Give the link a delay in virtual time, where it costs nothing and is exact.
+
+        Returns:
+            The delay that it has now, in seconds; 0 in real time, where a host may not even be able to.
+        """
+        if not self.network.virtual_time:
+            return 0.0
+        self.network.link(LINK).set(delay_ms=delay_s * 1000)
+        return delay_s
+
     def engines(self) -> tuple[LibOS, LibOS]:
         """Start an engine on each side, in processes of their own; give the client's and the server's."""
         return self.client.libos(self.flavor), self.server.libos(self.flavor)

@@ -17,12 +17,13 @@ CLIENTS = 32
 
 
 @pytest.mark.flavors("tcp")
-@pytest.mark.scenario("pair", delay_ms=0.5)
+@pytest.mark.scenario("pair")
 @pytest.mark.parametrize("mode", ["sequential", "concurrent"])
 @pytest.mark.parametrize("closes", ["client", "server"])
 def test_the_other_side_sees_the_end(network: Network, flavor: str, mode: str, closes: str) -> None:
     """All connections are made, and end in order: one FIN from each side, from the closing one first, and no RST."""
     sides = Sides(network, flavor)
+    sides.delay(500e-6)
     there, here = sides.run("tcp-close", clients=CLIENTS, mode=mode, closes=closes)
     assert there["connections"] == here["connections"] == CLIENTS
     found = connections(network, LINK, PORT)

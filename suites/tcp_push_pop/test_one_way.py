@@ -17,11 +17,12 @@ MESSAGES = 1024
 
 
 @pytest.mark.flavors("tcp")
-@pytest.mark.scenario("pair", delay_ms=0.05)
+@pytest.mark.scenario("pair")
 @pytest.mark.parametrize("size", [64, 1, 1460, 65536])
 def test_all_that_is_pushed_is_popped(network: Network, flavor: str, size: int) -> None:
     """1024 pushes complete, and the server has popped exactly their bytes before the end of the stream."""
     sides = Sides(network, flavor)
+    sides.delay(50e-6)
     there, here = sides.run("tcp-push-pop", size=size, requests=MESSAGES)
     assert there["connections"] == here["connections"] == 1
     assert there["received"] == here["sent"] == MESSAGES

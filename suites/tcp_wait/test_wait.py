@@ -24,10 +24,12 @@ OUTCOMES = {
 
 
 @pytest.mark.flavors("tcp")
-@pytest.mark.scenario("pair", delay_ms=0.5)
+@pytest.mark.scenario("pair")
 @pytest.mark.parametrize(("operation", "how"), OUTCOMES)
 def test_what_is_pending_completes(network: Network, flavor: str, operation: str, how: str) -> None:
     """The operation of the client ends as on Linux, and the server has seen one client."""
-    there, here = Sides(network, flavor).run("tcp-wait", operation=operation, how=how)
+    sides = Sides(network, flavor)
+    sides.delay(500e-6)
+    there, here = sides.run("tcp-wait", operation=operation, how=how)
     assert there["connections"] == here["connections"] == 1
     assert here["outcome"] == OUTCOMES[operation, how]
