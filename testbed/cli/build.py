@@ -47,9 +47,10 @@ def build(
     if (source or config or patch) and all(one.name != "linux" for one in chosen):
         raise ConfigError("--source, --config and --patch are for linux, which is not among the flavors to build")
     if print_key:
+        from testbed.agent.build import inputs
         from testbed.libos.cachekey import cache_key
 
-        line(cache_key(flavors or (), source=source, fragments=config or (), patched=patch or ()))
+        line(cache_key(flavors or (), agent=inputs(), source=source, fragments=config or (), patched=patch or ()))
         return
     for one in chosen:
         if one.name == "linux":

@@ -6,7 +6,6 @@ from __future__ import annotations
 import dataclasses
 from typing import TYPE_CHECKING, Any
 
-from testbed.agent import build as agent
 from testbed.errors import CapabilityError
 from testbed.libos.artifacts import key_of, sha256_file
 from testbed.libos.flavor import LINUX, flavor, flavors
@@ -18,7 +17,7 @@ from testbed.libos.linux.source import describe_tarball, find_source
 from testbed.libos.linux.worktree import WorkTree
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from testbed.libos.flavor import Flavor
@@ -30,6 +29,7 @@ KEY_CHARS = 32
 def cache_key(
     names: Sequence[str] = (),
     *,
+    agent: Mapping[str, Any],
     source: Path | None = None,
     fragments: Sequence[str | Path] = (),
     patched: Sequence[Path] = (),
@@ -40,6 +40,7 @@ def cache_key(
 
     Args:
         names: The flavors; none = all.
+        agent: What determines the agent (``testbed.agent.build.inputs``).
         source: The kernel's, as of ``build linux``.
         fragments: Of its configuration.
         patched: Patches of the user's.
@@ -54,7 +55,7 @@ def cache_key(
     chosen = [flavor(name) for name in names] or list(flavors().values())
     inputs = {
         "linux": _kernel(source, fragments, patched),
-        "agent": agent.inputs(),
+        "agent": dict(agent),
         "host": HOST.inputs(),
         **{one.name: _inputs(one) for one in chosen if one.name != LINUX.name},
     }
