@@ -116,14 +116,17 @@ class Sides:
         assert (there["error"], here["error"]) == (None, None)
         return there, here
 
-    def orderly(self, connection: Connection) -> bool:
-        """Say whether a connection ended without a reset.
+    def check_carried(self, connection: Connection, *, up: int, down: int) -> None:
+        """Check what a connection carried on the wire, in bytes to the server and back, and that nobody broke it off.
 
         A stack that ends with its process may have closed, and its peer not yet: then nobody will be there to
-        acknowledge the peer's FIN, and the stack's last word is a reset behind its own.
+        acknowledge the peer's FIN, so its last word behind its own FIN is a reset, and the peer sends none.
         """
-        halves = (connection.client, connection.server)
-        return not any(half.broken for half in halves) if self.has_stack else not any(half.resets for half in halves)
+        client, server = connection.client, connection.server
+        for half, peer, wanted in ((client, server, up), (server, client, down)):
+            assert not (half.broken if self.has_stack else half.resets)
+            if not (self.has_stack and peer.resets and half.end is None):
+                assert half.stream_bytes == wanted
 
     def _neighbour(self, node: Node, other: Node) -> dict[str, object] | None:
         """Tell a node's kernel who the other is, or give the configuration that tells a stack."""

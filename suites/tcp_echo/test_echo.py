@@ -37,8 +37,7 @@ def check(sides: Sides, *, size: int, clients: int, requests: int, mode: str, th
         return here
     assert len(found) == clients
     for connection in found:
-        assert connection.client.stream_bytes == connection.server.stream_bytes == requests * size
-        assert sides.orderly(connection)
+        sides.check_carried(connection, up=requests * size, down=requests * size)
     return here
 
 

@@ -33,6 +33,4 @@ def test_all_that_is_pushed_is_popped(network: Network, flavor: str, size: int) 
         assert not found
         return
     (connection,) = found
-    assert connection.client.stream_bytes == MESSAGES * size
-    assert connection.server.stream_bytes == 0
-    assert sides.orderly(connection)
+    sides.check_carried(connection, up=MESSAGES * size, down=0)
