@@ -6,6 +6,8 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -109,6 +111,42 @@ def test_a_node_that_goes_in_mid_run_and_comes_back(
     with backend.up(LAN) as again:  # what the lost network left there is undone first
         assert again["h2"].run("true").returncode == 0
     assert state(box) == before
+
+
+def test_a_node_that_falls_off_the_management_network_and_comes_back(
+    rig: Rig, make: Callable[..., CloudlabBackend]
+) -> None:
+    backend = make()
+    box = rig.boxes["h2"]
+    before = state(box)
+    network = backend.up(LAN)
+    rig.cut("h2")
+    try:
+        with pytest.raises(NodeError) as found:
+            network["h2"].run("true")  # nobody says that it is gone: the keep-alives find out
+    finally:
+        rig.cut("h2", joined=True)
+    assert found.value.verdict == "connection lost"
+    network.down()
+    with backend.up(LAN) as again:  # the agent of the lost network may run there still: it is ended
+        assert "1 received" in again["h2"].run(["ping", "-c1", again["h1"].address()]).stdout
+    assert state(box) == before
+
+
+def test_a_killed_controller_leaves_nodes_as_they_were(rig: Rig, make: Callable[..., CloudlabBackend]) -> None:
+    make().up(LAN).down()
+    before = [state(box) for box in rig.boxes.values()]
+    code = "from testbed.backends.registry import backend; from testbed.scenarios.registry import scenario\n"
+    code += "network = backend('cloudlab').up(scenario('lan', n=2)); print('up', flush=True); network.sleep(60)"
+    words = [sys.executable, "-c", code]
+    with subprocess.Popen(words, env={**os.environ, **rig.environment()}, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"up\n"
+        assert [state(box) for box in rig.boxes.values()] != before
+        process.kill()
+    until = time.monotonic() + 20
+    while [state(box) for box in rig.boxes.values()] != before:
+        assert time.monotonic() < until
 
 
 def test_a_node_that_somebody_else_uses(make: Callable[..., CloudlabBackend]) -> None:

@@ -4,6 +4,8 @@
 # networks, and undoing all that. Each network has a folder STORE/live/ID with what was made for it (the only things
 # that are ever undone):
 #   pid     "PID STARTTIME" of this script, which lives as long as the agent
+#   agent   pid of the agent
+#   in      a pipe to it
 #   nics    one line per NIC: "NAME up|down GRO LRO WIRE", as it was before, and the wire that was made for it
 # usage: node.sh facts STORE USER MAC... | serve STORE ID OWNER TAKE | wire STORE ID INNER:NIC:MTU... | clean STORE
 set -eu
@@ -81,11 +83,15 @@ undo() { # of the network in folder $1; the agent's own things have vanished wit
     rm -rf "$1"
 }
 
+end_agent() { # of the network in folder $1, where its parent is still $2
+    read -r agent_pid <"$1/agent" || return 0
+    [ "$(ps -o ppid= -p "$agent_pid" | tr -d ' ')" != "$2" ] || kill -KILL "$agent_pid"
+}
+
 end_live() { # end the script of a network, and with it its agent and all that runs there; then undo
     if alive "$1"; then
         read -r pid started <"$1/pid"
-        children=$(ps -o pid= --ppid "$pid" || true)
-        for child in $children; do kill -KILL "$child" 2>/dev/null || true; done
+        end_agent "$1" "$pid" || true
         tries=0
         while alive "$1" && [ $tries -lt 50 ]; do sleep 0.1; tries=$((tries + 1)); done
         alive "$1" && kill -KILL "$pid"
@@ -94,16 +100,20 @@ end_live() { # end the script of a network, and with it its agent and all that r
     return 0
 }
 
-serve() { # the agent itself: its program is STORE/$5
+serve() { # the agent itself: its program is STORE/$5; what runs here is ended first: TAKE all, mine or none of it
     store=$1 id=$2 owner=$3 take=$4 agent=$5
     mkdir -p "$store/live"
     for other in "$store"/live/*; do
         [ -d "$other" ] || continue
-        if alive "$other" && [ "$take" != take ] && [ "$(cat "$other/owner")" != "$owner" ]; then
-            echo "in use by $(cat "$other/owner")" >&2
-            exit 75
+        whose=$(cat "$other/owner" 2>/dev/null || true)
+        if alive "$other"; then
+            if [ "$whose" != "$owner" ] && [ "$take" != all ]; then
+                echo "in use by $whose" >&2
+                exit 75
+            fi
+            [ "$whose" = "$owner" ] && [ "$take" = none ] && continue
         fi
-        if ! alive "$other" || [ "$(cat "$other/owner")" != "$owner" ]; then end_live "$other"; fi
+        end_live "$other"
     done
     live=$store/live/$id
     mkdir "$live"
@@ -111,8 +121,20 @@ serve() { # the agent itself: its program is STORE/$5
     echo "$$ $(start_time $$)" >"$live/pid"
     # The agent ends with its stdin, and this script after it. Not ignored: that would be inherited by all in the nodes.
     trap : HUP INT TERM PIPE
+    mkfifo "$live/in"
+    exec 3<&0
+    # An agent ends with its channel, but not in the middle of a request that takes its time: then it is ended.
+    {
+        cat
+        exec >/dev/null
+        tries=0
+        while kill -0 "$(cat "$live/agent")" && [ $tries -lt 20 ]; do sleep 0.1; tries=$((tries + 1)); done
+        end_agent "$live" $$
+    } <&3 >"$live/in" 2>/dev/null &
+    exec 3<&-
     status=0
-    "$store/$agent" netns --stdio || status=$?
+    # shellcheck disable=SC2016  # for the inner shell, which becomes the agent
+    sh -c 'echo $$ >"$0/agent" && exec "$1" netns --stdio' "$live" "$store/$agent" <"$live/in" || status=$?
     undo "$live"
     exit "$status"
 }
@@ -122,7 +144,7 @@ wire() { # join NICs to bridges of the agent's network: INNER is a process of th
     shift 2
     live=$store/live/$id
     read -r script _ <"$live/pid"
-    outer=$(ps -o pid= --ppid "$script" | tr -d ' ')
+    read -r outer <"$live/agent"
     first=$(ps -o pid= --ppid "$outer" | tr -d ' ')
     number=0
     for word in "$@"; do

@@ -38,12 +38,14 @@ class ReadyNode:
         facts: What it said.
         store: Its store.
         agent: The agent's program, which is there.
+        fresh: Whether no network was made over this connection yet: what runs there in our name is of a lost one.
     """
 
     connection: Connection
     facts: Facts
     store: Store
     agent: Path
+    fresh: bool = True
 
     @property
     def name(self) -> str:

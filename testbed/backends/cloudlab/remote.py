@@ -137,7 +137,8 @@ class RemoteAgent:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _BUFFER)
         path = node.store.path
         words = ["sh", f"{path}/{store.digest(store.script())}", "serve", path, network, owner]
-        words += ["take" if take_over else "keep", store.digest(node.agent)]
+        words += ["all" if take_over else "mine" if node.fresh else "none", store.digest(node.agent)]
+        node.fresh = False
         try:
             program = node.connection.start(words, there, log)
         except BaseException:

@@ -279,16 +279,16 @@ class Connection:
             NodeError: The connection was lost.
         """
         try:
-            return _loop().run(self._put(local, part, target), limit_s)
+            return _loop().run(self._put(local, part, target, local.stat().st_size), limit_s)
         except asyncssh.SFTPError:
             raise
         except (OSError, asyncssh.Error) as error:
             raise self.lost(error) from error
 
-    async def _put(self, local: Path, part: str, target: str) -> bool:
+    async def _put(self, local: Path, part: str, target: str, size: int) -> bool:
         async with self._connection.start_sftp_client() as sftp:
             await sftp.put(os.fspath(local), part, max_requests=_REQUESTS)
-            if (await sftp.stat(part)).size != local.stat().st_size:
+            if (await sftp.stat(part)).size != size:
                 return False
             await sftp.chmod(part, 0o755)
             await sftp.posix_rename(part, target)
