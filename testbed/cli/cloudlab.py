@@ -23,7 +23,11 @@ if TYPE_CHECKING:
     from testbed.backends.cloudlab.problems import NodeError
     from testbed.harness.records import RunRecord
 
-app = typer.Typer(help="Run suites on the nodes of a CloudLab experiment.", no_args_is_help=True)
+app = typer.Typer(
+    help="Run suites on the nodes of a CloudLab experiment.",
+    no_args_is_help=True,
+    epilog="Example: testbed cloudlab profile lan:n=4",
+)
 
 Manifest = Annotated[
     Path, typer.Option("--manifest", "-m", help="The experiment's manifest (RSpec version 3).", metavar="FILE")
