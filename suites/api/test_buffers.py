@@ -48,6 +48,12 @@ def test_pushed_bytes_arrive_whole(stream: Stream, size: int, sides: int, source
     assert carry(ways, data, source=source) == data
 
 
+def test_message_after_message_arrives(stream: Stream) -> None:
+    for number in range(8):
+        for way in (stream, stream.turned):
+            assert way.send(pattern(SMALL, number)) == pattern(SMALL, number)
+
+
 def test_an_array_can_be_pushed_again_and_freed_while_it_is_pushed(stream: Stream) -> None:
     libos = stream.client
     sga, length = libos.sgaalloc(SMALL)

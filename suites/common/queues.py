@@ -87,13 +87,11 @@ class Stream:
         return Stream(self.server, self.back, self.client, self.out)
 
     def send(self, data: bytes) -> bytes:
-        """Push bytes at the client; give what the server popped until it had as many."""
-        push = self.client.push(self.out, data)
-        seen = self.take(len(data))
-        self.client.wait(push, LIMIT_S)
-        return seen
+        """Push data that buffers can hold, then pop as much; where it hangs, the case is ``timed out``."""
+        self.client.wait(self.client.push(self.out, data))
+        return self.take(len(data))
 
-    def take(self, count: int, limit_s: float = LIMIT_S) -> bytes:
+    def take(self, count: int, limit_s: float | None = None) -> bytes:
         """Pop at the server until so many bytes have come, or the end of the stream; ``limit_s`` is for each pop."""
         seen = b""
         while len(seen) < count:

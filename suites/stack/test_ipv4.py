@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 pytestmark = [cable, all_stacks]
 
 PORT = 5000
-LONG = 3000
+SHORT, LONG = 1200, 3000
 
 
 @pytest.fixture
@@ -90,12 +90,19 @@ def test_options_do_no_harm(ghost: Ghost, libos: LibOS, queue: int, options: lis
     assert popped(libos, queue) == b"with options"
 
 
+@pytest.mark.parametrize("size", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("order", ["in order", "reversed", "twice", "interleaved"])
-def test_fragments_are_put_together(ghost: Ghost, libos: LibOS, queue: int, order: str) -> None:
-    data = pattern(LONG)
-    pieces = fragment(datagram(ghost, data, id=7), fragsize=1000)
+def test_fragments_are_put_together(
+    request: pytest.FixtureRequest, ghost: Ghost, libos: LibOS, queue: int, *, size: int, order: str
+) -> None:
+    """Also of a datagram that is longer than the link's MTU."""
+    if size == LONG and libos.flavor == "catnip":
+        why = "net_af_packet lets the kernel put fragments together, and cuts what is longer than its slots of 2 KiB"
+        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
+    data = pattern(size)
+    pieces = fragment(datagram(ghost, data, id=7), fragsize=size // 3)
     assert len(pieces) == 4
-    other = fragment(datagram(ghost, data[::-1], id=8), fragsize=1000)
+    other = fragment(datagram(ghost, data[::-1], id=8), fragsize=size // 3)
     sent = {
         "in order": pieces,
         "reversed": pieces[::-1],

@@ -52,7 +52,7 @@ static int bad(int qd)
 
 static int keep(int fd, int type)
 {
-    for (int qd = 0; qd < QUEUES; qd++)
+    for (int qd = 1; qd < QUEUES; qd++)
         if (e.fd[qd] < 0) {
             e.fd[qd] = fd;
             e.type[qd] = type;
@@ -257,7 +257,6 @@ int demi_init(const struct demi_args *args)
 
 int demi_socket(int *out, int domain, int type, int protocol)
 {
-    (void)protocol;
 #ifdef BROKEN_WROTE
     if (out)
         *out = -1;
@@ -267,6 +266,8 @@ int demi_socket(int *out, int domain, int type, int protocol)
     if (!out)
         return EINVAL;
     if (domain != AF_INET || (type != SOCK_STREAM && type != SOCK_DGRAM))
+        return ENOTSUP;
+    if (protocol && protocol != (type == SOCK_STREAM ? IPPROTO_TCP : IPPROTO_UDP))
         return ENOTSUP;
     int fd = socket(domain, type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0)
