@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     from benchmarks.figure import Figure, Measured
 
 
+_PERCENTILES = ("0", "50", "90", "99", "99.9", "99.99", "100")
+_FEW_ROUNDS = 100
+
+
 def _figures() -> "dict[str, Figure]":
     """Import the benchmarks of the checkout, which are no part of the installed package."""
     root = str(checkout())
@@ -69,6 +73,9 @@ def bench(
     measured = [_take(figure, runs) for figure in chosen]
     if json_file is None or str(json_file) != "-":
         rows(("figure", "median", "range", "goal", "verdict", "what"), [_row(entry) for entry in measured])
+        spread = [row for entry in measured for row in _distributions(entry)]
+        if spread:
+            rows(("round trips, us", "of", *(f"{percent} %" for percent in _PERCENTILES)), spread)
     if json_file is not None:
         _save(json_file, measured, runs)
     left_out = [figure.name for figure in figures.values() if figure.slow and figure not in chosen]
@@ -91,6 +98,16 @@ def _row(entry: "Measured") -> list[str]:
         return [figure.name, "-", "-", _goal(figure), "skipped", f"{figure.what} ({entry.skipped})"]
     spread = f"{min(entry.values):.3g}..{max(entry.values):.3g}" if len(entry.values) > 1 else "-"
     return [figure.name, f"{entry.median:.3g} {figure.unit}", spread, _goal(figure), entry.verdict or "-", figure.what]
+
+
+def _distributions(entry: "Measured") -> list[list[str]]:
+    """Give the percentiles of ours and of the peer in the last run, where the figure is of round trips."""
+    found = entry.details[-1] if entry.details else {}
+    return [
+        [entry.figure.name, name, *(f"{side['percentiles_us'][percent]:.3g}" for percent in _PERCENTILES)]
+        for name, side in found.items()
+        if isinstance(side, dict) and side["rounds"] > _FEW_ROUNDS
+    ]
 
 
 def _goal(figure: "Figure") -> str:

@@ -128,6 +128,21 @@ def test_what_a_sample_says_beside_its_number_is_kept() -> None:
     assert measured.to_dict()["details"] == [{"ours": 1}, {"ours": 2}]
 
 
+def test_round_trips_are_shown_by_their_percentiles(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    percentiles = dict.fromkeys(bench._PERCENTILES, 1.5)
+    sides = {
+        "ours": {"rounds": 101, "percentiles_us": percentiles},
+        "few": {"rounds": 3, "percentiles_us": percentiles},
+    }
+    entry = figure(name="echo", measure=lambda: Sample(1.0, sides))
+    monkeypatch.setattr(bench, "_figures", lambda: {"echo": entry})
+    bench.bench(["echo"], runs=1)
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.split() == ["echo", "ours", *["1.5"] * len(bench._PERCENTILES)]
+
+
 def test_every_goal_of_the_table_is_there() -> None:
     goals = {name: entry.at_most or entry.at_least for name, entry in FIGURES.items()}
     assert goals == {
