@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from testbed.backends.libos import LibOS
     from testbed.backends.network import Network
 
-pytestmark = [pytest.mark.scenario("pair", delay_ms=1), pytest.mark.flavors()]
+pytestmark = [pytest.mark.scenario("pair"), pytest.mark.flavors()]
 
 GIVES_UP_S = 10_000.0
 BIG = 4 << 20  # more than any buffer between two queues holds
