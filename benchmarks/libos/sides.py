@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 # The first CPU takes most interrupts of a small machine: the side that is timed is on the other one.
 CPUS = {"server": 0, "client": 1}
 PATIENCE_S = 120
+GOODBYE_S = 10
 SPIN_US = 20
 """How long a wait polls before it blocks, on both sides of a comparison; the default of the queue layer."""
 
@@ -38,12 +39,14 @@ class Party:
         argv: The command of a side (``server``, ``client``).
         env: Variables of a side, beside those of this process.
         kernel: Whether the kernels have the wire's addresses.
+        ends: The server ends by itself, soon after the client.
     """
 
     name: str
     argv: Mapping[str, Sequence[str]]
     env: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     kernel: bool = True
+    ends: bool = False
 
 
 def converse(party: Party, wire: Wire | None) -> list[int]:
@@ -84,7 +87,7 @@ def converse(party: Party, wire: Wire | None) -> list[int]:
 
 @contextlib.contextmanager
 def _server(party: Party, wire: Wire | None) -> Iterator[subprocess.Popen[bytes]]:
-    """Start the server; it is killed at the end, where it has not ended by itself."""
+    """Start the server; it is killed at the end, where it does not end by itself, which lets it tidy up."""
     server = subprocess.Popen(
         _command(party, wire, "server"),
         env=_environment(party, "server"),
@@ -94,6 +97,10 @@ def _server(party: Party, wire: Wire | None) -> Iterator[subprocess.Popen[bytes]
     with server:
         try:
             yield server
+            if party.ends:
+                server.wait(GOODBYE_S)
+        except subprocess.TimeoutExpired as error:
+            raise TestbedError(f"{party.name}: the server did not end with its client") from error
         finally:
             server.kill()
 
@@ -120,6 +127,7 @@ def sockets(kind: str, count: int, *, loopback: bool = False) -> Party:
     return Party(
         name=f"sockets, {kind}",
         argv={"server": [*words, "server", *place, str(count)], "client": [*words, "client", *place, str(count)]},
+        ends=kind != "udp",
     )
 
 
@@ -164,6 +172,7 @@ def queues(flavor: str, kind: str, count: int, *, loopback: bool = False) -> Ite
             argv={role: [*words, role, *place, str(count)] for role in CPUS},
             env=env,
             kernel=not library.owns_interface,
+            ends=kind != "udp",
         )
 
 

@@ -67,6 +67,14 @@ def test_a_client_that_cannot_is_told_with_its_words() -> None:
         sides.converse(broken, None)
 
 
+@two_cpus
+def test_a_server_that_should_end_and_does_not_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sides, "GOODBYE_S", 0.1)
+    flags = sides.flags(ROUNDS)
+    with pytest.raises(TestbedError, match=r"^flags: the server did not end with its client$"):
+        sides.converse(Party(name="flags", argv=flags.argv, ends=True), None)
+
+
 def test_one_cpu_is_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
     with pytest.raises(CapabilityError, match="there is only one"):
