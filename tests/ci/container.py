@@ -11,16 +11,13 @@ import os
 import subprocess
 import tempfile
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 from tests.ci import seccomp
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-
 USER = 65534
 _TIMEOUT_S = 120
+_CHECKOUT = Path(__file__).parents[2]
 SMALL_SHM_BYTES = 64 << 20  # Docker's default
 
 
@@ -91,7 +88,7 @@ class Container:
     def _mounts(self) -> list[str]:
         cache = self.home / ".cache" / "testbed"
         words = ["--ro-bind", "/", "/", "--proc", "/proc", "--dev", "/dev"]
-        words += ["--size", str(self.tmp_bytes), "--tmpfs", "/tmp"]
+        words += ["--size", str(self.tmp_bytes), "--tmpfs", "/tmp", "--ro-bind", str(_CHECKOUT), str(_CHECKOUT)]
         if self.shm == "none":
             devices = [word for name in ("null", "urandom") for word in ("--dev-bind", f"/dev/{name}", f"/dev/{name}")]
             words += ["--tmpfs", "/dev", *devices, "--remount-ro", "/dev"]
