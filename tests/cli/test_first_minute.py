@@ -108,10 +108,13 @@ def test_hints_name_what_can_be_typed(text: str, shown: str, monkeypatch: pytest
     assert called(text) == shown
 
 
+PROGRAMS = ("__main__", "mininet_driver", "mininet_reader")  # the last two for the Python that has Mininet
+
+
 def errors() -> Iterator[type[TestbedError]]:
     """Walk through the tree of testbed's errors, in whatever module they are."""
     for module in pkgutil.walk_packages(package.__path__, "testbed."):
-        if not module.name.endswith(("__main__", "mininet_driver", "mininet_reader")):  # programs, some of another Python
+        if not module.name.endswith(PROGRAMS):
             importlib.import_module(module.name)
 
     def below(kind: type[TestbedError]) -> Iterator[type[TestbedError]]:
