@@ -7,27 +7,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from suites.common import queues
+from suites.common.fixtures import engines, stream
 
 if TYPE_CHECKING:
-    from suites.common.queues import Engines, Stream
     from testbed.backends.libos import LibOS
     from testbed.backends.network import Network
+
+__all__ = ["engines", "stream"]
 
 
 @pytest.fixture
 def libos(network: Network, flavor: str) -> LibOS:
     """Give one engine, in h1."""
     return network["h1"].libos(flavor)
-
-
-@pytest.fixture
-def engines(network: Network, flavor: str) -> Engines:
-    """Give two engines in processes of their own."""
-    return queues.engines(network, flavor)
-
-
-@pytest.fixture
-def stream(engines: Engines) -> Stream:
-    """Give two connected queues: of sockets, or of a pipe."""
-    return engines.stream()

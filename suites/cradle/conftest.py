@@ -7,18 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from suites.common.fixtures import exact_time
 from suites.common.ghost import Ghost
 from suites.cradle.by_hand import HandTcp
 
 if TYPE_CHECKING:
     from testbed.backends.network import Network
 
-
-@pytest.fixture(autouse=True)
-def exact_time(network: Network) -> None:
-    """Skip where frames cannot leave at exact times."""
-    if not network.virtual_time:
-        pytest.skip(f"the backend {network.backend} runs in real time: no frame leaves at an exact one")
+__all__ = ["exact_time"]
 
 
 @pytest.fixture

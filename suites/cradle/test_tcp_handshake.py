@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 from scapy.layers.inet import TCP
 
-from suites.cradle.by_hand import FIRST, GHOST_PORT, PORT, HandTcp, option, payload
+from suites.common.by_hand import FIRST, GHOST_PORT, PORT, option, payload
+from suites.cradle.by_hand import HandTcp
 from suites.cradle.counters import counter
 from suites.cradle.scenario import CLOSE_S, both_versions, cable, flight_s, rings_after
 from testbed.backends.sockets import NetworkTimeout

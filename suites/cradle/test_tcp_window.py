@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING
 import pytest
 from scapy.layers.inet import TCP
 
+from suites.common.by_hand import FIRST, option, payload
 from suites.common.kernel import since
-from suites.cradle.by_hand import FIRST, HandTcp, option, payload
 from suites.cradle.scenario import both_versions, cable, doubles, flight_s
 
 if TYPE_CHECKING:
+    from suites.cradle.by_hand import HandTcp
     from testbed.backends.network import Network
 
 pytestmark = cable

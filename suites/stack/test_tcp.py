@@ -9,11 +9,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from scapy.layers.inet import TCP
 
+from suites.common.by_hand import FIRST, option, payload
 from suites.common.queues import outcome, pattern
-from suites.stack.by_hand import FIRST, HandTcp, option, payload
 from suites.stack.scenario import SOON_S, WAIT_S, all_stacks, cable, doubles, gaps_s, known_gap
 
 if TYPE_CHECKING:
+    from suites.stack.by_hand import HandTcp
     from testbed.backends.completion import Token
     from testbed.backends.network import Network
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from testbed.cli.names import parameters
 from testbed.errors import ConfigError
-from testbed.scenarios.registry import scenario_from_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -25,6 +24,8 @@ def topology_of(word: str, param: Sequence[str] = ()) -> Topology:
     Raises:
         ConfigError: No such scenario or parameter, or a value that does not fit; near misses are named.
     """
+    from testbed.scenarios.registry import scenario_from_text
+
     name, _, rest = word.partition(":")
     return scenario_from_text(name, parameters([*(rest.split(",") if rest else ()), *param]))
 

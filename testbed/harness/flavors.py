@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.backends.base import CAPABILITIES
-from testbed.errors import CapabilityError, ConfigError, near_misses
+from testbed.errors import ConfigError, near_misses
 from testbed.harness.identity import case_id, normal_suite_name
 from testbed.harness.settings import DEFAULT_LIBOS
 from testbed.libos.flavor import Flavor, flavor, flavors
@@ -19,7 +19,7 @@ from testbed.libos.foreign_flavor import kernel_capabilities
 from testbed.libos.library import find_library
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
 ARGUMENT = "flavor"
 MARKER = "flavors"
@@ -28,10 +28,8 @@ _NONE = ""  # the flavor of a case that is none: pytest would skip a test withou
 
 def chosen(libos: str) -> list[Flavor]:
     """Give the libraries that a run is for: the one that ``--libos`` names, else all of testbed's own."""
-    if libos == DEFAULT_LIBOS or Path(libos).exists():
-        return [known for known in flavors().values() if known.crate is not None]
-    found = flavor(libos)
-    if _is_kernel(found):
+    found = None if libos == DEFAULT_LIBOS or Path(libos).exists() else flavor(libos)
+    if found is None or _is_kernel(found):
         return [known for known in flavors().values() if known.crate is not None]
     return [found] if found.is_library else []
 
@@ -113,17 +111,6 @@ def ready(item: pytest.Item) -> None:
     name = flavor_of(item)
     if name is not None:
         find_library(name)
-
-
-def build_all(libos: str) -> Iterable[tuple[str, CapabilityError | None]]:
-    """Build the libraries that a run is for; give each one's name, and why it cannot be built here."""
-    for one in chosen(libos):
-        try:
-            find_library(one.name)
-        except CapabilityError as error:
-            yield one.name, error
-        else:
-            yield one.name, None
 
 
 def _is_for(item: pytest.Item, found: Flavor | None) -> bool:

@@ -14,6 +14,7 @@ import pytest
 import typer.main
 
 from testbed.cli import main
+from testbed.cli.reference import commands
 from testbed.errors import (
     BuildError,
     CapabilityError,
@@ -25,20 +26,7 @@ from testbed.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from .conftest import Testbed
-
-
-def commands() -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Walk through all commands: the words that lead to each, and typer's object."""
-
-    def walk(path: tuple[str, ...], command: Any) -> Iterator[tuple[tuple[str, ...], Any]]:
-        yield path, command
-        for name, child in getattr(command, "commands", {}).items():
-            yield from walk((*path, name), child)
-
-    yield from walk((), typer.main.get_command(main.app))
 
 
 @pytest.mark.parametrize("words", [words for words, _ in commands()], ids=lambda words: " ".join(words) or "testbed")

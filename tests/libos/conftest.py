@@ -7,6 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.backends.registry import backend
+from testbed.errors import CapabilityError
+from testbed.libos.library import host_program
+from tests.rings import lacks
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -43,3 +48,13 @@ def kernel_tree(tmp_path: Path) -> Path:
         (tree / name).write_text("one\ntwo\nthree\n")
     (tree / "Makefile").write_text("# top\nVERSION = 6\nPATCHLEVEL = 12\nSUBLEVEL = 117\nEXTRAVERSION =\n")
     return tree
+
+
+@pytest.fixture(scope="module")
+def program() -> Path:
+    """Give the host program of the LibOSes; skip where no guest can run."""
+    try:
+        backend("timetravel").capabilities()
+    except CapabilityError as error:
+        lacks("timetravel", error)
+    return host_program()

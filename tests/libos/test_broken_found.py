@@ -8,11 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testbed.backends.registry import backend
-from testbed.errors import CapabilityError
-from testbed.libos.library import host_program
-from tests.libos.broken import INCLUDE, SOURCE, VARIANTS
-from tests.rings import lacks
+from tests.libos.broken import VARIANTS, declare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -84,26 +80,13 @@ FOUND = {
 }
 
 
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        backend("timetravel").capabilities()
-    except CapabilityError as error:
-        lacks("timetravel", error)
-    return host_program()
-
-
 def judge(pytester: pytest.Pytester, program: Path, variant: str | None, *words: str) -> dict[str, Any]:
     """Run the suite for a variant of the small LibOS; give its cases by the name of their test."""
     assert program.is_file()
     folder = pytester.path / "suites" / "queues"
     folder.mkdir(parents=True)
     (folder / "test_queues.py").write_text(SUITE)
-    define = "" if variant is None else f"-DBROKEN_{variant}"
-    (pytester.path / "testbed.toml").write_text(
-        f'[libos.small]\nabi = "demi"\nsource = "{SOURCE.parent}"\nartifact = "libsmall.so"\n'
-        f'build = "gcc -O1 -fPIC -shared {define} -I{INCLUDE} -o libsmall.so small.c"\n'
-    )
+    declare(pytester.path, variant)
     pytester.makeini("[pytest]\naddopts = --strict-markers\n")
     run = pytester.path / "run"
     pytester.runpytest_inprocess("--run-dir", str(run), "-p", "no:cacheprovider", "--libos", "small", *words)

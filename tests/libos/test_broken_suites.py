@@ -8,12 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from testbed.backends.registry import backend
-from testbed.errors import CapabilityError
-from testbed.libos.library import host_program
 from testbed.paths import package_dir
-from tests.libos.broken import INCLUDE, SOURCE
-from tests.rings import lacks
+from tests.libos.broken import declare
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,22 +30,9 @@ FOUND = {
 }
 
 
-@pytest.fixture(scope="module")
-def program() -> Path:
-    try:
-        backend("timetravel").capabilities()
-    except CapabilityError as error:
-        lacks("timetravel", error)
-    return host_program()
-
-
 def judge(pytester: pytest.Pytester, variant: str | None, module: str, test: str) -> dict[str, Any]:
     """Run one test of the suites for a variant of the small LibOS; give its case."""
-    define = "" if variant is None else f"-DBROKEN_{variant}"
-    (pytester.path / "testbed.toml").write_text(
-        f'[libos.small]\nabi = "demi"\nsource = "{SOURCE.parent}"\nartifact = "libsmall.so"\n'
-        f'build = "gcc -O1 -fPIC -shared {define} -I{INCLUDE} -o libsmall.so small.c"\n'
-    )
+    declare(pytester.path, variant)
     pytester.makeini("[pytest]\naddopts = --strict-markers\n")
     run = pytester.path / "run"
     words = ("--run-dir", str(run), "-p", "no:cacheprovider", "--libos", "small", "--stall", "2")

@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from testbed.cli.output import line, note
-from testbed.harness.runfolder import LATEST
 from testbed.paths import cache_dir, runs_dir
 
 # What testbed keeps in the cache folder: built things first.
@@ -30,6 +29,8 @@ def clean(
     A run is a folder with a run.json in it; anything else in the runs folder stays, and so does a run that has not
     ended (or was killed), unless --all is given.
     """
+    from testbed.harness.runfolder import LATEST
+
     doomed = [path for path in _runs() if every or _ended(path)]
     latest = runs_dir() / LATEST
     links = [latest] if latest.is_symlink() and latest.resolve() in {path.resolve() for path in doomed} else []

@@ -32,3 +32,12 @@ def small(folder: Path, variant: str | None = None, abilities: Iterable[str] = (
     argv = ["gcc", "-std=gnu11", "-O1", "-Wall", "-Wextra", "-Werror", "-fPIC", "-shared", *define, f"-I{INCLUDE}"]
     subprocess.run([*argv, "-o", str(file), str(SOURCE)], check=True)
     return Library(name=name, file=file, abilities=frozenset(abilities))
+
+
+def declare(folder: Path, variant: str | None) -> None:
+    """Write a ``testbed.toml`` that has a variant of the small LibOS as the flavor ``small``; None is the right one."""
+    define = "" if variant is None else f"-DBROKEN_{variant}"
+    (folder / "testbed.toml").write_text(
+        f'[libos.small]\nabi = "demi"\nsource = "{SOURCE.parent}"\nartifact = "libsmall.so"\n'
+        f'build = "gcc -O1 -fPIC -shared {define} -I{INCLUDE} -o libsmall.so small.c"\n'
+    )
