@@ -52,6 +52,13 @@ SYNC = {
     "named-semaphore": f"posted by another process after {SECOND} ns",
     "futex-wakes-so-many": "one, three, the last",
 }
+VECTORS = {
+    "system-calls": "kept",
+    "threads": "each kept its own",
+    "page-faults": "kept",
+    "signal-handlers": "kept",
+    "forks": "kept by both",
+}
 
 
 @table(LIFE)
@@ -70,3 +77,9 @@ def test_lock(behave: Behave, behaviour: str, expected: str) -> None:
 def test_synchronisation(behave: Behave, behaviour: str, expected: str) -> None:
     """Once, keys, conditions, barriers, semaphores, and a futex itself."""
     behave("thread-sync", behaviour, expected=expected)
+
+
+@table(VECTORS)
+def test_vector_registers(behave: Behave, behaviour: str, expected: str) -> None:
+    """What runs in between leaves the vector registers of a thread alone."""
+    behave("vectors", behaviour, expected=expected)
