@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import threading
 import weakref
 from typing import TYPE_CHECKING, Any, Self
 
@@ -43,6 +44,18 @@ EPOCH_NS = 1_704_067_200 * _NS
 
 Injection = tuple[float | None, str, str, str, Any]
 """When (seconds of the network's clock, None is now), link, node at the end, ``to`` or ``from``, and the frame."""
+
+
+def _close_forgotten(session: Session) -> None:
+    """Close the session of a network that nobody holds any more.
+
+    The garbage collector calls this in whatever thread it happens to run in. One that serves connections must not wait
+    for its own work, so only the main thread does it itself.
+    """
+    if threading.current_thread() is threading.main_thread():
+        session.close()
+    else:
+        threading.Thread(target=session.close, name="close-forgotten").start()
 
 
 class Network:
@@ -104,7 +117,7 @@ class Network:
             owned[interface.node].append(interface)
         self.nodes = {node.name: Node(self, node.name, node.kind, owned[node.name]) for node in topology.nodes}
         self.links = {str(link.name): Link(self, index) for index, link in enumerate(topology.links)}
-        self._finalizer = weakref.finalize(self, session.close)
+        self._finalizer = weakref.finalize(self, _close_forgotten, session)
 
     def __repr__(self) -> str:
         return f"<Network of {len(self.nodes)} nodes on {self.backend}, {'up' if self.live else 'down'}>"

@@ -22,6 +22,9 @@ from testbed.errors import ConfigError, ExitCode
 _SUMMARY = re.compile(r"^(?:=+ )?(\d+ (?:passed|failed|error|skipped|xfailed|deselected).* in [0-9.]+s.*?)(?: =+)?$")
 
 
+_HUNG_S = 600  # no test takes a tenth of it; one that hangs fails with its stack, the others still run
+
+
 @dataclass(frozen=True)
 class Step:
     """One check: its name on the command line, what it runs in the checkout, and whether only if it is named."""
@@ -61,7 +64,7 @@ def steps() -> tuple[Step, ...]:
         Step("doc", (*python, "sphinx", "-W", "--keep-going", "-q", "-b", "html", "-c", "doc", ".", "build/doc")),
         # Before the tests, and seen: else the first test that boots a guest builds its kernel in silence.
         Step("build", (*python, "testbed", "build")),
-        Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal")),
+        Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal", f"--timeout={_HUNG_S}")),
         Step("kernels", (*python, "pytest", "tests/libos", "tests/mutants", "-q", "-m", "build"), by_name=True),
     )
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import re
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -192,6 +193,35 @@ def test_network_dropped_without_down_ends_its_guest() -> None:
         peer = world.peer
         del world
         gc.collect()
+        assert peer.closed == 1
+
+
+def test_network_dropped_in_a_thread_is_closed_in_another_one() -> None:
+    """The thread that happens to collect it may be the one that closing has to wait for."""
+    with agent(answers(lambda _: [ok()])) as (sock, _):
+        world = World(sock)
+        peer, worlds = world.peer, [world]
+        collected, closed = threading.Event(), threading.Event()
+
+        del world
+        close_peer = peer.close
+
+        def close_when_collected() -> None:
+            if collected.wait(10):
+                close_peer()
+            closed.set()
+
+        peer.close = close_when_collected  # type: ignore[method-assign]
+
+        def collect() -> None:
+            worlds.clear()
+            gc.collect()
+            collected.set()
+
+        thread = threading.Thread(target=collect)
+        thread.start()
+        thread.join()
+        assert closed.wait(10)
         assert peer.closed == 1
 
 

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.backends.cloudlab import facts, nodes
+from testbed.backends.cloudlab import facts, nodes, ssh
 from testbed.backends.cloudlab.manifest import read_manifest
 from testbed.backends.cloudlab.problems import NodeError
 from testbed.backends.cloudlab.ssh import Access, Connection
 from testbed.backends.cloudlab.store import SPARE_BYTES, Store, store_path
+from testbed.errors import InternalError
 from testbed.scenarios.registry import scenario
 from tests.cloudlab.test_network import state
 
@@ -206,3 +207,17 @@ def test_a_disk_that_fills_in_mid_transfer(rig: Rig, connection: Connection, tmp
     assert store.sent_bytes == 8 << 20, "sent again"
     assert Store(connection, facts.ask(connection)).missing([file]) == []
     assert SPARE_BYTES > 8 << 20
+
+
+def test_the_thread_of_the_connections_cannot_wait_for_itself(connection: Connection) -> None:
+    asked: list[BaseException] = []
+
+    async def ask() -> None:
+        try:
+            connection.run(["true"])
+        except InternalError as error:
+            asked.append(error)
+
+    ssh._loop().run(ask(), 10)
+    assert str(asked[0]) == "the thread of the ssh connections was to wait for itself"
+    assert connection.run(["echo", "on"]).stdout == "on\n"

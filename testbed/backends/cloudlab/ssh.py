@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import asyncssh
 
 from testbed.backends.cloudlab.problems import NodeError
+from testbed.errors import InternalError
 
 if TYPE_CHECKING:
     import socket
@@ -27,6 +28,7 @@ _T = TypeVar("_T")
 _CHUNK = 256 << 10
 _REQUESTS = 64  # of SFTP under way at a time
 _ALIVE_S = 5.0  # between questions whether the far side is still there; three without answer end a connection
+_STUCK_S = 10.0  # beyond its limit, until the loop counts as stuck
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr")
 
 
@@ -59,15 +61,26 @@ class _Loop:
 
     def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
-        threading.Thread(target=self.loop.run_forever, name="ssh", daemon=True).start()
+        self.thread = threading.Thread(target=self.loop.run_forever, name="ssh", daemon=True)
+        self.thread.start()
 
     def run(self, work: Coroutine[None, None, _T], limit_s: float | None = None) -> _T:
-        """Do something in the loop and wait for it; raises ``TimeoutError`` after ``limit_s`` wall-clock seconds."""
+        """Do something in the loop and wait for it.
+
+        Raises:
+            TimeoutError: It took more than ``limit_s`` wall-clock seconds.
+            InternalError: The loop itself asked; it would wait for ever.
+        """
+        if threading.current_thread() is self.thread:
+            work.close()
+            raise InternalError("the thread of the ssh connections was to wait for itself")
 
         async def limited() -> _T:
             return await asyncio.wait_for(work, limit_s)
 
-        return asyncio.run_coroutine_threadsafe(limited(), self.loop).result()
+        # A loop that does not even end what took too long is stuck; that is no reason to be stuck, too.
+        patience_s = None if limit_s is None else limit_s + _STUCK_S
+        return asyncio.run_coroutine_threadsafe(limited(), self.loop).result(patience_s)
 
 
 async def _join(process: asyncssh.SSHClientProcess[bytes], channel: socket.socket) -> None:
@@ -109,7 +122,7 @@ def _keep(task: asyncio.Task[None]) -> None:
 
 
 _state: list[_Loop] = []
-_lock = threading.Lock()
+_lock = threading.RLock()  # the garbage collector may close a connection in the middle of it
 
 
 def _loop() -> _Loop:
