@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from testbed.backends.network import Network
     from testbed.libos.foreign_flavor import Wrapper
-    from testbed.scenarios.topology import Topology
+    from testbed.scenarios.topology import Switch, Topology
 
 CAPABILITIES = frozenset(
     {"netem", "tbf", "ipv6", "mptcp", "sctp", "dccp", "udplite", "xfrm", "nftables", "sock_diag", "tun"}
@@ -38,6 +38,7 @@ class BackendOptions:
         agent: An agent (its program, or a folder with it) to run instead of the one in the cache.
         wrapper: A command around every program that runs in a node; None is none.
         shares: Folders of the host that nodes see although they lie below ``/tmp``, ``/run`` or the like.
+        switch: What all switches are (``mininet`` only): one of ``topology.SWITCHES``; None is what each node says.
     """
 
     capture: bool = True
@@ -53,6 +54,7 @@ class BackendOptions:
     agent: Path | None = None
     shares: tuple[Path, ...] = ()
     wrapper: Wrapper | None = None
+    switch: Switch | None = None
 
 
 class Recorder(Protocol):

@@ -10,7 +10,7 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.backends import mininet_plan, namespaces
+from testbed.backends import mininet_plan, namespaces, openvswitch
 from testbed.backends.artifacts import find_agent, identify
 from testbed.backends.base import Backend, BackendOptions, Recorder
 from testbed.backends.child import Child
@@ -21,7 +21,7 @@ from testbed.scenarios.mininet_python import mininet_python
 
 if TYPE_CHECKING:
     from testbed.backends.namespaces import Namespaces
-    from testbed.scenarios.topology import Topology
+    from testbed.scenarios.topology import Switch, Topology
 
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _PROGRAMS = {
@@ -36,7 +36,7 @@ _DRIVER = Path(__file__).with_name("mininet_driver.py")
 
 
 class MininetBackend(Backend):
-    """Mininet's hosts, links and Linux bridges, with the agent beside them; time is the host's.
+    """Mininet's hosts, links and switches (bridges, Open vSwitch), with the agent beside them; time is the host's.
 
     Mininet runs inside the agent's namespaces, so whatever it makes ends with the agent, and the agent with us,
     however that comes about; several networks, and a Mininet of the user's own, do not meet.
@@ -62,6 +62,7 @@ class MininetBackend(Backend):
         """Let Mininet build the topology in fresh namespaces; see :meth:`Backend.up`."""
         given = options or BackendOptions()
         _check_installed()
+        switches = switches_of(topology, given.switch)
         agent = find_agent(given.agent)
         session, place = namespaces.start(agent, recorder=recorder or NullRecorder(), options=given)
         try:
@@ -77,7 +78,7 @@ class MininetBackend(Backend):
                 settle_ns=0,
                 artifacts=identify(agent),
                 hello=hello,
-                arrange=lambda plan: _build(plan, place, given.wall_limit_s),
+                arrange=lambda plan: _build(plan, switches, place, given.wall_limit_s),
             )
         except BaseException:
             session.close()
@@ -105,6 +106,26 @@ def check_shapes(topology: Topology, capabilities: list[str]) -> None:
                 )
 
 
+def switches_of(topology: Topology, all_are: Switch | None) -> dict[str, str]:
+    """Choose what each switch is: a Linux bridge, unless it or the user asks for Open vSwitch.
+
+    Args:
+        topology: Its nodes say what they are, or leave it open.
+        all_are: What all are instead.
+
+    Returns:
+        Name to ``bridge``, or to the datapath of an Open vSwitch: ``kernel`` or ``user``.
+
+    Raises:
+        CapabilityError: Open vSwitch is asked for, and cannot be had here.
+    """
+    wanted = {node.name: all_are or node.switch or "bridge" for node in topology.nodes if node.kind == "switch"}
+    is_now: dict[str, str] = {"bridge": "bridge"}
+    for kind in sorted(set(wanted.values()) - {"bridge"}):
+        is_now[kind] = openvswitch.datapath(PATH, user=kind == "ovs-user")
+    return {name: is_now[kind] for name, kind in wanted.items()}
+
+
 def _check_installed() -> None:
     """Refuse a machine without Mininet or one of the programs that it runs."""
     for program, package in _PROGRAMS.items():
@@ -116,7 +137,7 @@ def _check_installed() -> None:
     mininet_python()
 
 
-def _build(plan: dict[str, Any], place: Namespaces, limit_s: float | None) -> None:
+def _build(plan: dict[str, Any], switches: dict[str, str], place: Namespaces, limit_s: float | None) -> None:
     """Have Mininet build a plan beside the agent, and change the plan into that of what is left to do.
 
     Raises:
@@ -137,7 +158,7 @@ def _build(plan: dict[str, Any], place: Namespaces, limit_s: float | None) -> No
         place.guests.append(driver)
         here.settimeout(limit_s)
         try:
-            here.sendall(json.dumps(mininet_plan.for_mininet(plan)).encode() + b"\n")
+            here.sendall(json.dumps(mininet_plan.for_mininet(plan, switches)).encode() + b"\n")
             answer = here.makefile("rb").readline()
         except TimeoutError as error:
             raise DeadlineError(f"Mininet was not done within {limit_s:g} s of wall time") from error

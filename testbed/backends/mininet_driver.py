@@ -19,6 +19,7 @@ import contextlib
 import ctypes
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -28,7 +29,7 @@ from typing import Any
 from mininet.link import Link
 from mininet.log import setLogLevel
 from mininet.net import Mininet
-from mininet.node import Node
+from mininet.node import Node, OVSSwitch
 from mininet.nodelib import LinuxBridge
 from mininet.topo import Topo
 
@@ -37,6 +38,11 @@ CLONE_NEWNS = 0x0002_0000  # <linux/sched.h>
 CLONE_NEWNET = 0x4000_0000
 FABRIC_OFFSET = 1000  # of the agent's fabric, from the first free index (testbed/agent/src/bringup.rs)
 PORTS_PER_LINE = 200  # a terminal takes 4,096 bytes per line (termios(3), MAX_CANON)
+OVS_FOLDER = Path("/run/openvswitch")  # of the agent: empty at first, and seen by no node
+OVS_SCHEMA = "/usr/share/openvswitch/vswitch.ovsschema"
+OVSDB_PORT = 6640  # where ovs-vsctl in a switch's node finds its database (IANA: ovsdb)
+OFP_PORT = 6653  # and ovs-ofctl the switch (IANA: openflow)
+OVS_LIMIT_S = 30
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _first = max(index for index, _ in socket.if_nameindex()) + 1
@@ -107,6 +113,51 @@ class Bridge(Isolated, LinuxBridge):  # type: ignore[misc]  # Mininet has no typ
             _no_words(self.name, step, self.cmd(step))
 
 
+class OpenVSwitch(Isolated, OVSSwitch):  # type: ignore[misc]  # Mininet has no types
+    """An Open vSwitch with a database and a daemon of its own, which learns addresses by itself.
+
+    A daemon opens ports of its own network namespace only, so there is one per switch; nothing of the machine's is
+    asked. Files and sockets are in the agent's /run and end with it, as do the daemons, which are below its PID 1.
+    """
+
+    @classmethod
+    def setup(cls) -> None:
+        """Take the version; Mininet would ask the machine's own database, too."""
+        words = subprocess.run(["ovs-vsctl", "--version"], capture_output=True, text=True, check=True).stdout
+        cls.OVSVersion = re.findall(r"\d+\.\d+", words)[0]
+
+    def start(self, _controllers: object) -> None:
+        """Begin to start the switch: all of them start at the same time, and :meth:`batchStartup` waits."""
+        folder = OVS_FOLDER / self.name
+        folder.mkdir(parents=True)
+        quiet = "--no-chdir --detach -vconsole:off -vsyslog:off -vfile:warn"
+        database, flags = f"unix:{folder}/db.sock", "" if self.datapath == "kernel" else " --disable-system"
+        ports = [port for port in self.intfList() if port.name != "lo"]
+        add = "".join(f" -- add-port {self.name} {port.name}{self.intfOpts(port)}" for port in ports)
+        script = f"""
+ip link set lo up
+ovsdb-tool create {folder}/conf.db {OVS_SCHEMA}
+ovsdb-server {folder}/conf.db --remote=p{database} --remote=ptcp:{OVSDB_PORT}:127.0.0.1 {quiet} \
+    --log-file={folder}/db.log --pidfile={folder}/db.pid --unixctl={folder}/db.ctl
+ovs-vswitchd {database} {quiet}{flags} --log-file={folder}/switch.log --pidfile={folder}/switch.pid \
+    --unixctl={folder}/switch.ctl
+ovs-vsctl --timeout={OVS_LIMIT_S} --db={database} -- --id=@c create Controller 'target="ptcp:{OFP_PORT}:127.0.0.1"' \
+    -- add-br {self.name} -- set bridge {self.name} controller=@c {self.bridgeOpts()}{add} >{folder}/controller
+"""
+        env = {**os.environ, "OVS_RUNDIR": str(folder), "OVS_LOGDIR": str(folder), "OVS_DBDIR": str(folder)}
+        self.starting = self.popen(["sh", "-ec", script], env=env, stdout=subprocess.DEVNULL, text=True)
+
+    @classmethod
+    def batchStartup(cls, switches: Any, **_: object) -> Any:  # noqa: N802  # Mininet's name
+        """Wait until all switches have started."""
+        for switch in switches:
+            _, words = switch.starting.communicate()
+            if switch.starting.returncode or words.strip():
+                logs = [path.read_text() for path in sorted((OVS_FOLDER / switch.name).glob("*.log"))]
+                raise RuntimeError(f"{switch.name}: Open vSwitch did not start: {words.strip()}\n{''.join(logs)}")
+        return switches
+
+
 class Wire(Link):  # type: ignore[misc]  # Mininet has no types
     """A link through Mininet's root namespace: two veth pairs, made by one call of ip(8)."""
 
@@ -139,7 +190,9 @@ def build(plan: dict[str, Any]) -> Any:
     for number, node in enumerate(plan["nodes"], start=1):
         name, inherited = node["name"], node["inherited"]
         if node["switch"]:
-            topo.addSwitch(name, cls=Bridge, inNamespace=True, dpid=f"{number:x}", inherited=inherited)
+            more = {"cls": Bridge} if node["switch"] == "bridge" else {"cls": OpenVSwitch, "failMode": "standalone"}
+            more |= {} if node["switch"] == "bridge" else {"datapath": node["switch"]}
+            topo.addSwitch(name, inNamespace=True, dpid=f"{number:x}", inherited=inherited, **more)
         else:
             topo.addHost(name, cls=Host, ip=node["ip"], inherited=inherited)
     for link in plan["links"]:

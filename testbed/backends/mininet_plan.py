@@ -12,14 +12,15 @@ _INHERITED = {
 }
 
 
-def for_mininet(plan: dict[str, Any]) -> dict[str, Any]:
-    """Say what Mininet builds: nodes, links, bridges and IPv4 addresses.
+def for_mininet(plan: dict[str, Any], switches: dict[str, str]) -> dict[str, Any]:
+    """Say what Mininet builds: nodes, links, switches and IPv4 addresses.
 
     Args:
         plan: As :func:`testbed.backends.plan.make_plan` makes it.
+        switches: Of each switch, what it is: ``bridge``, or the datapath of an Open vSwitch, ``kernel`` or ``user``.
 
     Returns:
-        ``nodes``: name, whether it is a switch, the IPv4 address of its first interface or None, and the sysctls
+        ``nodes``: name, what it is if it is a switch, the IPv4 address of its first interface or None, and the sysctls
         that its interfaces inherit; ``links``: words of ``Topo.addLink``; ``addresses``: node, interface, address
         of all other IPv4 addresses.
     """
@@ -45,14 +46,17 @@ def for_mininet(plan: dict[str, Any]) -> dict[str, Any]:
                 "up": None,  # an address brings its interface up, and the agent all others at once: saves two programs
                 **{f"intfName{index}": end["iface"] for index, end in enumerate(ends, start=1)},
                 **{f"addr{index}": end["mac"] for index, end in enumerate(ends, start=1)},
-                # Ports are numbered as the interfaces are: the default one is the first.
-                **{f"port{index}": place for index, place in enumerate(wire["places"], start=1)},
+                # Ports are numbered as the interfaces are: the default one is the first. Those of OpenFlow begin at 1.
+                **{
+                    f"port{index}": place + (end["node"] in switches)
+                    for index, (place, end) in enumerate(zip(wire["places"], ends, strict=True), start=1)
+                },
             }
         )
     nodes = [
         {
             "name": node["name"],
-            "switch": node["kind"] == "switch",
+            "switch": switches.get(node["name"]),
             "ip": first.get(node["name"]),
             "inherited": _inherited(node),
         }

@@ -9,11 +9,13 @@ from testbed.backends.mininet import MininetBackend
 from testbed.backends.netns import NetnsBackend
 from testbed.backends.timetravel import TimeTravelBackend
 from testbed.errors import CapabilityError, ConfigError, near_misses
+from testbed.scenarios.topology import SWITCHES
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from testbed.backends.base import Backend
+    from testbed.scenarios.topology import Switch
 
 DEFAULT = "timetravel"
 
@@ -35,6 +37,25 @@ _BACKENDS: dict[str, Callable[[], Backend]] = {
 def backends() -> list[str]:
     """List the names of all backends, the default first."""
     return list(_BACKENDS)
+
+
+def switch_kind(word: str | None, backend: str) -> Switch | None:
+    """Check what all switches are to be; None leaves it to each of them.
+
+    Raises:
+        ConfigError: There is no such kind (near misses are named), or the backend has no choice.
+    """
+    if word is None:
+        return None
+    found = next((kind for kind in SWITCHES if kind == word), None)
+    if found is None:
+        raise ConfigError(f"no kind of switch {word!r}; {near_misses(word, SWITCHES)}")
+    if backend != MininetBackend.name:
+        raise ConfigError(
+            f"the backend {backend!r} has one kind of switch: --switch {word} is for the backend mininet",
+            hint=f"--backend mininet --switch {word}",
+        )
+    return found
 
 
 def backend(name: str = DEFAULT, *, identical_bits: bool = False) -> Backend:

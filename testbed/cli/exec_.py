@@ -36,6 +36,7 @@ def exec_(
     topo: options.Topo = None,
     node: Annotated[str | None, typer.Option(help="Where to run it; default: h1, else the first node.")] = None,
     backend: options.Backend = "timetravel",
+    switch: options.Switch = None,
     libos: options.Libos = "linux",
     seed: options.Seed = 1,
     timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="Limit, seconds of the network's time.")] = 3600,
@@ -53,6 +54,7 @@ def exec_(
     run_dir: options.RunDir = None,
 ) -> None:
     """Run a command in a node of a fresh network: its output, its exit code, and a Record of it all."""
+    from testbed.backends.registry import switch_kind
     from testbed.cli.recorded import How, recorded
     from testbed.cli.scenario_words import chosen
     from testbed.harness.runfolder import RunFolder
@@ -63,6 +65,7 @@ def exec_(
         topology=topology,
         seed=seed,
         backend=backend,
+        switch=switch_kind(switch, backend),
         libos=libos,
         capture=capture,
         stall_s=stall_s,

@@ -67,6 +67,7 @@ def examine() -> list[Check]:
         _tracing,
         _namespaces,
         _protocols,
+        _switches,
         _tools,
         _packages,
         _flavors,
@@ -164,6 +165,20 @@ def _protocols() -> Iterator[Check]:
             yield Check(f"host {name}", "limited", found, "use the backend timetravel")
         else:
             yield Check(f"host {name}", "ok", "there")
+
+
+def _switches() -> Iterator[Check]:
+    """Open vSwitch, which switches of the backend ``mininet`` may be, and the datapath that it would have."""
+    from testbed.backends import openvswitch
+    from testbed.backends.mininet import PATH
+
+    try:
+        datapath = openvswitch.datapath(PATH)
+    except CapabilityError as error:
+        yield Check("Open vSwitch", "limited", error.message, error.hint or "")
+        return
+    found = {"kernel": "the kernel's datapath", "user": "its own datapath, in user space: the kernel has none"}
+    yield Check("Open vSwitch", "ok", found[datapath])
 
 
 def _tools() -> Iterator[Check]:

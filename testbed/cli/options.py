@@ -30,6 +30,12 @@ def _complete_backend(incomplete: str) -> list[str]:
     return [name for name in backends() if name.startswith(incomplete)]
 
 
+def _complete_switch(incomplete: str) -> list[str]:
+    from testbed.scenarios.topology import SWITCHES
+
+    return [name for name in SWITCHES if name.startswith(incomplete)]
+
+
 def _backend(name: str) -> str:
     """Refuse a backend that does not exist before anything is built for it."""
     from testbed.backends.registry import backends
@@ -77,6 +83,15 @@ Topo = Annotated[
         "--topo",
         help="The network: a Topo class of Mininet's, words for it after commas; or a topology as JSON.",
         metavar="FILE.py:CLASS",
+    ),
+]
+Switch = Annotated[
+    str | None,
+    typer.Option(
+        "--switch",
+        help="What switches are on the backend mininet: bridge, ovs (Open vSwitch), ovs-user (its own datapath).",
+        metavar="KIND",
+        autocompletion=_complete_switch,
     ),
 ]
 Keep = Annotated[bool, typer.Option("--keep", help="Keep the records of all executions, not only of the first.")]

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from testbed.backends.network import Network
-    from testbed.scenarios.topology import Topology
+    from testbed.scenarios.topology import Switch, Topology
 
 T = TypeVar("T")
 
@@ -49,6 +49,7 @@ class How:
         topology: The network.
         seed: Of everything random in it.
         backend: Where it is brought up.
+        switch: What all switches are, where the backend has a choice; None leaves it to them.
         libos: The flavor ``linux``, or the folder of an artifact.
         capture: Whether link ends are captured.
         stall_s: Wall time without progress after which a guest is given up, s.
@@ -61,6 +62,7 @@ class How:
     topology: Topology
     seed: int = 1
     backend: str = "timetravel"
+    switch: Switch | None = None
     libos: str = "linux"
     capture: bool = True
     stall_s: float = BackendOptions.stall_s
@@ -113,7 +115,13 @@ def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> 
 
 def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
     kernel = None if how.libos == "linux" else Path(how.libos)
-    options = BackendOptions(capture=how.capture, kernel=kernel, stall_s=how.stall_s, wall_limit_s=how.wall_limit_s)
+    options = BackendOptions(
+        capture=how.capture,
+        kernel=kernel,
+        stall_s=how.stall_s,
+        wall_limit_s=how.wall_limit_s,
+        switch=how.switch,
+    )
     recorder.topology(how.topology)
     network = backend_named(how.backend).up(how.topology, seed=how.seed, recorder=recorder, options=options)
     record = recorder.record

@@ -17,6 +17,7 @@ def run(
     seed: options.Seed = 1,
     repeat: options.Repeat = None,
     backend: options.Backend = "timetravel",
+    switch: options.Switch = None,
     libos: options.Libos = "linux",
     topo: options.Topo = None,
     keep: options.Keep = False,
@@ -25,11 +26,13 @@ def run(
     badges: options.Badges = None,
 ) -> None:
     """Run suites, test files or single tests; without a name, all suites."""
+    from testbed.backends.registry import switch_kind
     from testbed.harness.plan import resolve, run_suites
 
     names, pytest_words = split(what or ())
     paths = resolve(names)  # refuses an unknown name before anything is built
     network_file = options.network_file(topo)
+    switch_kind(switch, backend)
     publish = Publish.checked(summary, badges)
     set_up(backend, libos, paths)
     code = run_suites(
@@ -40,6 +43,7 @@ def run(
         backend=backend,
         libos=libos,
         topo=network_file,
+        switch=switch,
         keep=keep,
         run_dir=run_dir,
         pytest_args=pytest_words,

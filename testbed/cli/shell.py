@@ -34,6 +34,7 @@ def shell(
         Path | None, typer.Option("--script", help="Lines to carry out; ends at the first that fails.", metavar="FILE")
     ] = None,
     backend: options.Backend = "timetravel",
+    switch: options.Switch = None,
     libos: options.Libos = "linux",
     seed: options.Seed = 1,
     timeout_s: Annotated[
@@ -43,6 +44,7 @@ def shell(
     run_dir: options.RunDir = None,
 ) -> None:
     """Work by hand in a fresh network; lines come from you, from a script, or from stdin when that is no terminal."""
+    from testbed.backends.registry import switch_kind
     from testbed.cli.recorded import How, recorded
     from testbed.harness.runfolder import RunFolder
 
@@ -50,6 +52,7 @@ def shell(
         topology=chosen(scenario, param or (), topo),
         seed=seed,
         backend=backend,
+        switch=switch_kind(switch, backend),
         libos=libos,
         capture=capture,
         run_dir=run_dir,

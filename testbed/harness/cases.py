@@ -226,6 +226,7 @@ class Case:
         words += [self.id.nodeid, "--seed", str(settings.seed), "--repeat", repeat]
         words += ["--backend", settings.backend] if settings.backend != "timetravel" else []
         words += ["--topo", settings.topo] if settings.topo is not None else []
+        words += ["--switch", settings.switch] if settings.switch is not None else []
         words += ["--libos", settings.libos] if settings.libos != "linux" else []
         rare = [] if settings.capture else ["--no-captures"]
         rare += ["--spin-ms", str(settings.spin_ms)] if settings.spin_ms else []

@@ -92,6 +92,7 @@ def run_suites(
     backend: str = "timetravel",
     libos: str = "linux",
     topo: str | None = None,
+    switch: str | None = None,
     keep: bool = False,
     run_dir: Path | None = None,
     pytest_args: Sequence[str] = (),
@@ -108,6 +109,7 @@ def run_suites(
         backend: Name of the backend.
         libos: The flavor under test, or the folder of an artifact.
         topo: File with the network of all cases, in place of their own.
+        switch: What all switches are, where the backend has a choice; None leaves it to them.
         keep: Keep the records of all executions.
         run_dir: Folder of the run, new or empty; None = a new one below the runs folder.
         pytest_args: Further words of pytest; the last ones, so that they win.
@@ -125,6 +127,7 @@ def run_suites(
     args = ["--testbed-terminal", "--strict-markers", "--seed", str(seed), "--backend", backend, "--libos", libos]
     args += ["--repeat", str(repeat)] if repeat is not None else []
     args += ["--topo", topo] if topo is not None else []
+    args += ["--switch", switch] if switch is not None else []
     args += ["--keep"] if keep else []
     args += ["--run-dir", str(run_dir)] if run_dir is not None else []
     args += ["-n", str(workers)] if workers > 1 else []

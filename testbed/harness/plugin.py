@@ -253,6 +253,10 @@ def _check_names(settings: Settings) -> None:
             find_kernel(Path(settings.libos))
         else:
             flavor(settings.libos)
+    if settings.switch is not None:
+        from testbed.backends.registry import switch_kind  # noqa: PLC0415 (not every pytest session needs it)
+
+        switch_kind(settings.switch, settings.backend)
     if settings.topo is not None:
         from testbed.scenarios.given import given_topology  # noqa: PLC0415 (not every pytest session needs it)
 

@@ -41,6 +41,7 @@ class Settings:
         capture: Whether link ends are captured.
         spin_ms: Host CPU time after which a task without system calls lets others run, ms; 0 is never.
         topo: File with the network of all cases, in place of their own; None leaves them theirs.
+        switch: What all switches are, where the backend has a choice; None leaves it to them.
     """
 
     seed: int
@@ -55,6 +56,7 @@ class Settings:
     capture: bool
     spin_ms: int
     topo: str | None = None
+    switch: str | None = None
 
     def repeats(self, backend: Backend) -> int:
         """Give the number of executions of each case."""
@@ -64,6 +66,8 @@ class Settings:
 
     def options(self, memory_mib: int | None) -> BackendOptions:
         """Give what a backend is told; ``memory_mib`` None is its default."""
+        from testbed.backends.registry import switch_kind  # noqa: PLC0415 (backends take a while to import)
+
         defaults = BackendOptions()
         return BackendOptions(
             capture=self.capture,
@@ -73,6 +77,7 @@ class Settings:
             spin_ms=self.spin_ms,
             kernel=_kernel(self.libos),
             wrapper=_wrapper(self.libos),
+            switch=switch_kind(self.switch, self.backend),
         )
 
     def requires(self, reason: str) -> str | None:
@@ -163,6 +168,9 @@ def add_options(parser: pytest.Parser) -> None:
         metavar="FILE:CLASS",
         help="network of all cases in place of their own: a Topo class of Mininet's, or a topology.json",
     )
+    group.addoption(
+        "--switch", metavar="KIND", help="what switches are on the backend mininet: bridge, ovs or ovs-user"
+    )
     group.addoption("--no-captures", action="store_true", help="capture no frames")
     group.addoption("--no-report", action="store_true", help="write no report.html at the end of the run")
     group.addoption(
@@ -186,6 +194,7 @@ def settings_of(config: pytest.Config) -> Settings:
         capture=not get("--no-captures"),
         spin_ms=get("--spin-ms"),
         topo=get("--topo"),
+        switch=get("--switch"),
     )
 
 

@@ -2,14 +2,16 @@
 """Reads a user's Mininet ``Topo`` class as data; runs under the Python that has Mininet, and starts no Mininet.
 
 ``python mininet_reader.py FILE NAME JSON`` with the constructor's words as ``[[positional], {named}]`` prints one line
-of JSON: ``nodes`` (name, switch, router, opts), ``links`` (ends, opts) in the order in which they were added, ``name``;
-or ``error`` (``file``, ``name``, ``kind``, ``build``) with ``text`` and the names that would be ``valid``.
+of JSON: ``nodes`` (name, switch, router, opts; classes: Mininet's that its ``cls`` is one of, the nearest first),
+``links`` (ends, opts) in the order in which they were added, ``name``; or ``error`` (``file``, ``name``, ``kind``,
+``build``) with ``text`` and the names that would be ``valid``.
 What the user's file prints goes to stderr. It imports nothing of ours.
 """
 
 from __future__ import annotations
 
 import contextlib
+import functools
 import inspect
 import json
 import runpy
@@ -84,10 +86,12 @@ def read(maker: Any, file: str, words: list[Any], named: dict[str, Any]) -> dict
         {
             "name": name,
             "switch": topo.isSwitch(name),
-            "router": forwards(topo.nodeInfo(name).get("cls")),
-            "opts": plain(topo.nodeInfo(name)),
+            "router": forwards(info.get("cls")),
+            "classes": lineage(info.get("cls")),
+            "opts": plain(info),
         }
         for name in topo.nodes(sort=False)
+        for info in [unwrapped(topo.nodeInfo(name))]
     ]
     links = [{"ends": [a, b], "opts": plain(topo.g.edge[a][b][key])} for a, b, key in added]
     return {"name": type(topo).__name__, "nodes": nodes, "links": links}
@@ -101,6 +105,18 @@ def forwards(cls: Any) -> bool:
     with contextlib.suppress(OSError, TypeError):
         source = inspect.getsource(cls)
     return "router" in cls.__name__.lower() or "ip_forward" in source
+
+
+def unwrapped(info: dict[str, Any]) -> dict[str, Any]:
+    """Give a node's options, with those of the ``functools.partial`` that its class may be (as ``mn`` makes them)."""
+    cls = info.get("cls")
+    return {**cls.keywords, **info, "cls": cls.func} if isinstance(cls, functools.partial) else info
+
+
+def lineage(cls: Any) -> list[str]:
+    """Give the names of Mininet's classes that a class of nodes is or descends from, the nearest first."""
+    found = inspect.getmro(cls) if inspect.isclass(cls) else ()
+    return [each.__name__ for each in found if each.__module__.startswith("mininet.")]
 
 
 def plain(opts: Any) -> Any:

@@ -15,13 +15,19 @@ from typing import Any
 from testbed.errors import ConfigError, near_misses
 from testbed.scenarios import tclink
 from testbed.scenarios.mininet_python import mininet_python
-from testbed.scenarios.topology import Kind, Link, Node, Route, Topology
+from testbed.scenarios.topology import Kind, Link, Node, Route, Switch, Topology
 
 _READER = Path(__file__).with_name("mininet_reader.py")
 _LIMIT_S = 60
 _HINT = "FILE.py:CLASS, or FILE.py:CLASS,3,n=2 with words for the class"
 _VIA = re.compile(r"\bvia\s+(\S+)")
 _INTERFACE = re.compile(r"\bdev\s+\S*eth(\d+)")
+_NO_NODES = {  # classes of Mininet's whose nodes would not do here what they do there
+    "NAT": "no packet leaves the network here",
+    "Controller": "there are no controllers here",
+    "UserSwitch": "it does nothing without a controller, and there is none here",
+    "IVSSwitch": "it does nothing without a controller, and there is none here",
+}
 
 
 def mininet_topo(spec: str) -> Topology:
@@ -100,7 +106,7 @@ def topology_of(spec: str, data: dict[str, Any]) -> Topology:
     Raises:
         ConfigError: Something does not fit together.
     """
-    nodes = {node["name"]: Node(node["name"], _kind(node)) for node in data["nodes"]}
+    nodes = {node["name"]: Node(node["name"], _kind(node), switch=_switch(spec, node)) for node in data["nodes"]}
     own = _own_addresses(data)
     routes = [route for node in data["nodes"] for route in _default_route(node)]
     seen: set[str] = set()
@@ -126,6 +132,31 @@ def _kind(node: dict[str, Any]) -> Kind:
     if node["switch"]:
         return "switch"
     return "router" if node["router"] else "host"
+
+
+def _switch(spec: str, node: dict[str, Any]) -> Switch | None:
+    """Give what a switch is by its ``cls``; None where Mininet's default is meant.
+
+    Raises:
+        ConfigError: Its class wants what is not there: a controller, or the host's network.
+    """
+    classes, opts = node["classes"], node["opts"]
+    for name, reason in _NO_NODES.items():
+        if name in classes:
+            hint = "cls=OVSSwitch or cls=LinuxBridge" if node["switch"] else "leave it out"
+            raise ConfigError(f"{spec}: {node['name']!r}: cls={classes[0]} cannot be had: {reason}", hint=hint)
+    if not node["switch"]:
+        return None
+    asked = {name: opts[name] for name in ("controller", "controllers") if opts.get(name)}
+    asked |= {"failMode": opts["failMode"]} if opts.get("failMode", "standalone") != "standalone" else {}
+    for name, value in asked.items():
+        raise ConfigError(
+            f"{spec}: switch {node['name']!r}: {name}={value!r} wants a controller, and there is none here",
+            hint="leave it out, or failMode='standalone': the switch learns addresses by itself",
+        )
+    if "OVSSwitch" in classes or (not classes and not {"datapath", "failMode"}.isdisjoint(opts)):
+        return "ovs-user" if opts.get("datapath") == "user" else "ovs"
+    return "bridge" if "LinuxBridge" in classes else None
 
 
 def _own_addresses(data: dict[str, Any]) -> dict[str, str | None] | None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The parameters of Mininet's ``TCLink`` and the shapes of our links, both ways (``mininet.link.TCIntf``)."""
+"""The parameters of Mininet's ``TCLink`` as shapes of our links (``mininet.link.TCIntf``)."""
 
 from __future__ import annotations
 
@@ -48,29 +48,6 @@ def shapes(where: str, opts: Mapping[str, Any]) -> tuple[Shape, Shape]:
         _check(f"{where}, {name}", params)
         both.append(_shape(where, {**opts, **params}))
     return both[0], both[1]
-
-
-def options(shape: Shape) -> dict[str, object]:
-    """Give the options of a ``TCLink`` whose ends do what a shape does.
-
-    Raises:
-        ConfigError: The shape reorders, duplicates or corrupts, for which ``TCLink`` has no words.
-    """
-    for name in ("reorder_ratio", "duplicate_ratio", "corrupt_ratio"):
-        if getattr(shape, name):
-            raise ConfigError(f"Mininet's TCLink has no option for {name}={getattr(shape, name)!r}")
-    found: dict[str, object] = {}
-    if shape.rate_bps is not None:
-        found["bw"] = shape.rate_bps / 1e6
-    if shape.delay_ms:
-        found["delay"] = f"{shape.delay_ms:g}ms"
-    if shape.jitter_ms:
-        found["jitter"] = f"{shape.jitter_ms:g}ms"
-    if shape.loss_ratio:
-        found["loss"] = shape.loss_ratio * 100
-    if shape.queue_packets != Shape().queue_packets:
-        found["max_queue_size"] = shape.queue_packets
-    return found
 
 
 def _check(where: str, opts: Mapping[str, Any]) -> None:

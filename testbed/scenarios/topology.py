@@ -17,6 +17,10 @@ from testbed.scenarios import checks
 from testbed.scenarios.shape import Shape, shape_from
 
 Kind = Literal["host", "router", "switch"]
+Switch = Literal["bridge", "ovs", "ovs-user"]
+SWITCHES: tuple[Switch, ...] = ("bridge", "ovs", "ovs-user")
+"""What a switch can be where there is a choice (backend ``mininet``): a Linux bridge; Open vSwitch with the kernel's
+datapath, or its own where the kernel has none; Open vSwitch with its own."""
 _T = TypeVar("_T")
 
 
@@ -28,24 +32,33 @@ class Node:
         name: 1 to 15 letters, digits, ``_``, ``.`` or ``-``; unique in the topology.
         kind: ``host``; ``router`` (forwards IPv4 and IPv6); ``switch`` (one bridge over all its links, no addresses).
         sysctls: Values to set at bring-up, such as ``{"net.ipv4.tcp_ecn": "1"}``.
+        switch: What a switch is, on a backend that has a choice; None leaves it to the backend. It learns addresses
+            and knows no controller whatever it is.
     """
 
     name: str
     kind: Kind = "host"
     sysctls: tuple[tuple[str, str], ...] = ()
+    switch: Switch | None = None
 
     def __init__(
         self,
         name: str,
         kind: Kind = "host",
         sysctls: Mapping[str, object] | Sequence[tuple[str, str]] = (),
+        switch: Switch | None = None,
     ) -> None:
         checks.node_name(name)
         checks.choice("kind of node", kind, ("host", "router", "switch"))
+        if switch is not None:
+            checks.choice("kind of switch", switch, SWITCHES)
+            if kind != "switch":
+                raise ConfigError(f"the {kind} {name!r} cannot be a switch of the kind {switch!r}")
         pairs = sysctls.items() if isinstance(sysctls, Mapping) else sysctls
         object.__setattr__(self, "name", name)
         object.__setattr__(self, "kind", kind)
         object.__setattr__(self, "sysctls", tuple((checks.sysctl(str(key)), str(value)) for key, value in pairs))
+        object.__setattr__(self, "switch", switch)
 
 
 @dataclass(frozen=True)
@@ -234,6 +247,8 @@ class Topology:
         data = dataclasses.asdict(self)
         for node in data["nodes"]:
             node["sysctls"] = dict(node["sysctls"])
+            if node["switch"] is None:
+                del node["switch"]  # digests of topologies without are those of before there was a choice
         return {"version": 1, **data}
 
     @classmethod

@@ -13,7 +13,7 @@ import pytest
 
 from testbed.backends import mininet
 from testbed.backends.base import BackendOptions
-from testbed.backends.mininet import check_shapes
+from testbed.backends.mininet import check_shapes, switches_of
 from testbed.backends.mininet_plan import for_agent, for_mininet
 from testbed.backends.plan import make_plan
 from testbed.backends.registry import backend
@@ -161,11 +161,11 @@ def test_plan_is_split_between_mininet_and_the_agent() -> None:
     )
     ends = layout.interfaces(topology)
     plan = make_plan(topology, ends, seed=1, options=BackendOptions(), settle_ns=0)
-    asked = for_mininet(plan)
+    asked = for_mininet(plan, switches_of(topology, None))
     assert [(node["name"], node["switch"], node["ip"]) for node in asked["nodes"]] == [
-        ("a", False, "10.0.1.1/24"),
-        ("s", True, None),
-        ("r", False, "10.0.1.2/24"),
+        ("a", None, "10.0.1.1/24"),
+        ("s", "bridge", None),
+        ("r", None, "10.0.1.2/24"),
     ]
     assert asked["nodes"][0]["inherited"]["/proc/sys/net/ipv4/conf/default/rp_filter"] == "0"
     assert asked["addresses"] == [("r", "eth1", "10.9.0.1/24"), ("a", "eth1", "10.9.0.3/24")]

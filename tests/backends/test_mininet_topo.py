@@ -120,3 +120,32 @@ def test_loss_of_a_tclink_takes_its_share_in_virtual_time(up: Up, file: Path) ->
     )
     assert sent == 2000
     assert 1720 <= arrived <= 1880  # 1800, and six standard deviations of sqrt(2000 * 0.1 * 0.9)
+
+
+@pytest.mark.guest
+def test_jitter_of_a_tclink_spreads_arrivals_in_virtual_time(up: Up, file: Path) -> None:
+    network = up(mininet_topo(f"{file}:Cable,delay=20ms,jitter=5ms"))
+    datagrams = network["h1"].socket(socket.AF_INET, socket.SOCK_DGRAM)
+    begin = network.now() + 1
+    datagrams.source(100, [begin + number / 20 for number in range(200)], (network["h2"].address(), 9))
+    network.sleep(12)
+    sent, arrived = (
+        [float(packet.time) for packet in network.link("h1-h2").packets(end, lambda p: UDP in p and p[UDP].dport == 9)]
+        for end in ("h1", "h2")
+    )
+    delays = [there - here for here, there in zip(sent, arrived, strict=True)]  # none overtakes: 50 ms lie between two
+    assert min(delays) >= 15e-3 - 1e-6  # uniform from delay - jitter to delay + jitter (tc-netem(8))
+    assert max(delays) <= 25e-3 + 100e-6
+    assert max(delays) - min(delays) > 8e-3, "200 of them leave less than 1 ms free at each end"
+
+
+@pytest.mark.guest
+def test_queue_of_a_tclink_holds_so_many_frames_in_virtual_time(up: Up, file: Path) -> None:
+    network = up(mininet_topo(f"{file}:Cable,bw=1,max_queue_size=20"))
+    network["h1"].run(["ping", "-c1", network["h2"].address()])  # no ARP in the queue
+    datagrams = network["h1"].socket(socket.AF_INET, socket.SOCK_DGRAM)
+    begin = network.now() + 1
+    datagrams.source(1000, [begin] * 100, (network["h2"].address(), 9))
+    network.sleep(5)
+    arrived = network.link("h1-h2").packets("h2", lambda p: UDP in p and p[UDP].dport == 9)
+    assert 20 <= len(arrived) <= 22, "the queue, and what is on its way already"

@@ -15,7 +15,7 @@ from testbed.scenarios.layout import interfaces
 from testbed.scenarios.mininet_python import mininet_python
 from testbed.scenarios.mininet_topo import mininet_topo, topology_of
 from testbed.scenarios.registry import scenario
-from testbed.scenarios.topology import Route
+from testbed.scenarios.topology import SWITCHES, Route
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -172,8 +172,8 @@ def test_missing_file_names_near_ones(tmp_path: Path) -> None:
 def test_default_route_is_read_or_refused() -> None:
     def topology(route: str) -> tuple[Route, ...]:
         nodes = [
-            {"name": name, "switch": False, "router": False, "opts": {"defaultRoute": route} if name == "a" else {}}
-            for name in ("a", "b")
+            {"name": name, "switch": False, "router": False, "classes": [], "opts": opts}
+            for name, opts in (("a", {"defaultRoute": route}), ("b", {}))
         ]
         return topology_of("t", {"nodes": nodes, "links": [{"ends": ["a", "b"], "opts": {}}]}).routes
 
@@ -181,6 +181,58 @@ def test_default_route_is_read_or_refused() -> None:
     assert topology("dev a-eth0 via 10.0.0.2") == (Route(node="a", dst="default", via="10.0.0.2", iface="eth0"),)
     with pytest.raises(ConfigError, match=refused("'a': defaultRoute='somehow' cannot be read")):
         topology("somehow")
+
+
+@pytest.mark.parametrize(
+    ("node", "found"),
+    [
+        ("addSwitch('x')", None),
+        ("addSwitch('x', cls=node.OVSSwitch)", "ovs"),
+        ("addSwitch('x', cls=node.OVSKernelSwitch, failMode='standalone', dpid='7')", "ovs"),
+        ("addSwitch('x', cls=Mine)", "ovs"),
+        ("addSwitch('x', cls=partial(node.OVSBridge, datapath='user'))", "ovs-user"),
+        ("addSwitch('x', cls=partial(node.OVSSwitch, datapath='user'), datapath='kernel')", "ovs"),
+        ("addSwitch('x', datapath='user')", "ovs-user"),
+        ("addSwitch('x', cls=nodelib.LinuxBridge, stp=True)", "bridge"),
+        ("addSwitch('x', cls=node.OVSSwitch, failMode='secure')", "switch 'x': failMode='secure' wants a controller"),
+        ("addSwitch('x', controller='c0')", "switch 'x': controller='c0' wants a controller"),
+        (
+            "addSwitch('x', cls=node.UserSwitch)",
+            "'x': cls=UserSwitch cannot be had: it does nothing without a controller",
+        ),
+        (
+            "addSwitch('x', cls=node.IVSSwitch)",
+            "'x': cls=IVSSwitch cannot be had: it does nothing without a controller",
+        ),
+        (
+            "addHost('x', cls=node.RemoteController)",
+            "'x': cls=RemoteController cannot be had: there are no controllers here",
+        ),
+        (
+            "addHost('x', cls=nodelib.NAT, inNamespace=False)",
+            "'x': cls=NAT cannot be had: no packet leaves the network here",
+        ),
+    ],
+)
+def test_class_of_a_node_says_what_it_is_or_is_refused(file: Path, node: str, found: str | None) -> None:
+    file.write_text(
+        "from functools import partial\nfrom mininet import node, nodelib\nfrom mininet.topo import Topo\n"
+        "class Mine(node.OVSSwitch): pass\n"
+        f"class MyTopo(Topo):\n    def build(self):\n        self.{node}\n"
+    )
+    if found is None or found in SWITCHES:
+        (only,) = mininet_topo(f"{file}:MyTopo").nodes
+        assert (only.kind, only.switch) == ("switch", found)
+        return
+    with pytest.raises(ConfigError, match=rf"^{re.escape(f'{file}:MyTopo: {found}')}.*\nhint: "):
+        mininet_topo(f"{file}:MyTopo")
+
+
+def test_file_that_waits_is_given_up(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("testbed.scenarios.mininet_topo._LIMIT_S", 0.5)
+    file.write_text("import signal\nsignal.pause()\n")
+    with pytest.raises(ConfigError, match=refused(f"{file}: the file was not read within 0.5 s")):
+        mininet_topo(str(file))
 
 
 def test_topology_as_json_is_given_back(tmp_path: Path) -> None:

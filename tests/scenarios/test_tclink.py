@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The parameters of Mininet's TCLink as shapes, and back."""
+"""The parameters of Mininet's TCLink as shapes."""
 
 from __future__ import annotations
 
@@ -57,20 +57,3 @@ def test_params_of_one_end_shape_what_it_sends() -> None:
 def test_options_that_cannot_be_are_refused(opts: dict[str, object], message: str) -> None:
     with pytest.raises(ConfigError, match=rf"^{re.escape(message)}(\n|$)"):
         tclink.shapes("here", opts)
-
-
-@pytest.mark.parametrize(
-    "shape",
-    [
-        Shape(),
-        Shape(rate_bps=1_544_000, delay_ms=0.001, queue_packets=7),
-        Shape(delay_ms=12.5, jitter_ms=2.5, loss_ratio=0.015),
-    ],
-)
-def test_shape_and_options_turn_into_each_other(shape: Shape) -> None:
-    assert tclink.shapes("here", tclink.options(shape)) == (shape, shape)
-
-
-def test_shape_without_words_of_mininet_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"^Mininet's TCLink has no option for corrupt_ratio=0\.1$"):
-        tclink.options(Shape(corrupt_ratio=0.1))
