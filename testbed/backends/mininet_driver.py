@@ -94,7 +94,7 @@ class Host(Isolated, Node):  # type: ignore[misc]  # Mininet has no types
         """Set the address as Mininet does, and fail where Mininet would go on; the agent brings ``lo`` up."""
         done: dict[str, str] = {}
         self.setParam(done, "setIP", ip=ip)
-        _no_words(self.name, str(ip), done.get("setIP"))
+        _no_words(self.name, str(ip), done.get("ip"))
         return done
 
 

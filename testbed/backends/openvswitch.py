@@ -17,7 +17,7 @@ Datapath = Literal["kernel", "user"]
 SCHEMA = Path("/usr/share/openvswitch/vswitch.ovsschema")
 TUN = Path("/dev/net/tun")
 PROGRAMS = ("ovs-vswitchd", "ovsdb-server", "ovsdb-tool", "ovs-vsctl")
-INSTALL = "apt-get install -y --no-install-recommends openvswitch-switch"
+_PACKAGE = "openvswitch-switch"
 _FAMILY = "ovs_datapath"  # <linux/openvswitch.h>, OVS_DATAPATH_FAMILY
 # <linux/netlink.h> and <linux/genetlink.h>
 _NETLINK_GENERIC = 16
@@ -42,7 +42,8 @@ def datapath(path: str, *, user: bool = False) -> Datapath:
     missing += [] if SCHEMA.exists() else [str(SCHEMA)]
     if missing:
         raise CapabilityError(
-            f"Open vSwitch is not installed: no {', '.join(missing)}", hint=f"{INSTALL}; or take --switch bridge"
+            f"Open vSwitch is not installed (package {_PACKAGE}): no {', '.join(missing)}",
+            hint=f"apt-get install -y --no-install-recommends {_PACKAGE}; or take --switch bridge",
         )
     if not user and kernel_has_it():
         return "kernel"

@@ -5,6 +5,10 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
+import subprocess
+import sys
+import tempfile
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.backends import mininet
+from testbed.backends.artifacts import find_agent
 from testbed.backends.base import BackendOptions
 from testbed.backends.mininet import check_shapes, switches_of
 from testbed.backends.mininet_plan import for_agent, for_mininet
@@ -36,6 +41,14 @@ def no_traces() -> Iterator[None]:
     yield
     assert leaks.await_end(sorted(offspring())) == []
     assert leaks.await_no_more_than(before) == {}
+
+
+@pytest.fixture
+def open_folder() -> Iterator[Path]:
+    """Give a folder that every user may write to, which pytest's own ones are not."""
+    with tempfile.TemporaryDirectory(prefix="testbed-open-") as folder:
+        Path(folder).chmod(0o777)
+        yield Path(folder)
 
 
 def offspring() -> set[int]:
@@ -94,6 +107,77 @@ def test_failure_of_mininet_shows_its_last_words_and_leaves_nothing(up: Up) -> N
         match=r"(?s)^Mininet did not build the network \(exit status 1\); its last words:\n.*brctl addbr eth0: .*exist",
     ):
         up(topology)
+
+
+@pytest.mark.mininet
+@pytest.mark.usefixtures("no_traces")
+def test_driver_that_dies_before_it_has_read_its_plan_shows_its_last_words(
+    up: Up, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    driver = tmp_path / "driver.py"
+    driver.write_text("raise SystemExit('no such day')\n")
+    monkeypatch.setattr(mininet, "_DRIVER", driver)
+    # More than a socket holds: whoever sends it learns that nobody reads.
+    monkeypatch.setattr("testbed.backends.mininet_plan.for_mininet", lambda *_: {"filler": "x" * (8 << 20)})
+    with pytest.raises(
+        TestbedError, match=r"^Mininet did not build the network \(exit status 1\); its last words:\n  no such day$"
+    ):
+        up("pair")
+
+
+@pytest.mark.mininet
+@pytest.mark.usefixtures("no_traces")
+@pytest.mark.parametrize("place", ["first", "other"])
+def test_address_that_mininet_cannot_set_ends_the_building_where_mininet_would_go_on(up: Up, place: str) -> None:
+    refused = ("224.0.0.5/24",)  # ifconfig(8) takes no multicast address
+    links = [Link("h1", "h2"), Link("h1", "h2")]
+    links[place == "other"] = Link("h1", "h2", addresses_a=refused, addresses_b=())
+    with pytest.raises(
+        TestbedError,
+        match=r"(?s)^Mininet did not build the network \(exit status 1\).*h1: 224\.0\.0\.5/24: SIOCSIFADDR: ",
+    ):
+        up(Topology((Node("h1"), Node("h2")), tuple(links)))
+
+
+@pytest.mark.mininet
+@pytest.mark.skipif(os.geteuid() != 0, reason="another user's Mininet could not change them anyway")
+def test_switches_of_the_machine_stay_that_mininet_turns_at_its_start(up: Up) -> None:
+    backlog = Path("/proc/sys/net/core/netdev_max_backlog")  # Mininet's start: 5000, where it is less
+    before = backlog.read_text()
+    backlog.write_text("4999")
+    try:
+        up("pair")
+        assert backlog.read_text() == "4999\n"
+    finally:
+        backlog.write_text(before)
+
+
+@pytest.mark.mininet
+@pytest.mark.skipif(os.geteuid() != 0, reason="becoming another user needs root")
+@pytest.mark.parametrize("switch", ["bridge", "ovs"])
+def test_an_ordinary_user_gets_the_same(up: Up, open_folder: Path, switch: str) -> None:
+    assert up is not None, "it runs for root"
+    shutil.copy(find_agent(None) / "agent", open_folder)
+    command = ["exec", "--backend", "mininet", "--switch", switch, "--scenario", "lan", "--", "ping", "-c1", "10.0.1.2"]
+    done = subprocess.run(
+        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "testbed", *command],
+        cwd=open_folder,
+        env={
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "HOME": str(open_folder),
+            "TESTBED_CACHE": str(open_folder / "cache"),
+            "TESTBED_AGENT": str(open_folder / "agent"),
+            "TMPDIR": str(open_folder),
+        },
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    if "refuses namespaces" in done.stderr or "Open vSwitch" in done.stderr:
+        pytest.skip(done.stderr)
+    assert "1 received" in done.stdout, done.stderr
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.mininet
