@@ -27,8 +27,8 @@ def start(binary: Path) -> Iterator[StartAgent]:
     """Start an agent; it is closed after the test."""
     started: list[Agent] = []
 
-    def start_one(*arguments: str, **options: Any) -> Agent:
-        agent = Agent.start(binary, *arguments, **options)
+    def start_one(*arguments: str, program: Path | None = None, **options: Any) -> Agent:
+        agent = Agent.start(program or binary, *arguments, **options)
         started.append(agent)
         return agent
 

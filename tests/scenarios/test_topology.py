@@ -24,6 +24,14 @@ S1, S2, S3 = Node("s1", "switch"), Node("s2", "switch"), Node("s3", "switch")
 REFUSED: dict[str, tuple[Callable[[], object], str]] = {
     "empty topology": (lambda: Topology(()), "a topology needs at least one node, this one is empty"),
     "duplicate nodes": (lambda: Topology((H1, H1)), "2 nodes have the name 'h1'; names must differ"),
+    "kind of switch": (
+        lambda: Node("s1", "switch", switch="osv"),  # type: ignore[arg-type]
+        "kind of switch 'osv' does not exist; did you mean 'ovs'?",
+    ),
+    "host as a switch": (
+        lambda: Node("h1", switch="ovs"),
+        "the host 'h1' cannot be a switch of the kind 'ovs'",
+    ),
     "link to nowhere": (
         lambda: Topology((H1, H2), (Link("h1", "h22"),)),
         "link 'h1-h22': no node 'h22'; did you mean 'h2'?",
@@ -220,6 +228,14 @@ def test_topology_json_round_trip() -> None:
 def test_topology_digest_tells_topologies_apart() -> None:
     made = [scenario("pair"), scenario("pair", delay_ms=1), scenario("lan", n=3), scenario("lan", n=4)]
     assert len({topology.digest() for topology in made}) == 4
+
+
+def test_topology_keeps_the_kinds_of_its_switches() -> None:
+    topology = Topology((H1, S1, Node("s2", "switch", switch="ovs")))
+    data = json.loads(json.dumps(topology.to_dict()))
+    assert ["switch" in node for node in data["nodes"]] == [False, False, True]
+    assert Topology.from_dict(data) == topology
+    assert topology.digest() != Topology((H1, S1, S2)).digest()
 
 
 def test_topology_digest_is_stable() -> None:
