@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from testbed.backends import openvswitch
+from testbed.backends.mininet import PATH
 from testbed.backends.registry import backend
 from testbed.errors import CapabilityError
 from tests.faults.workshop import Workshop
@@ -42,3 +44,11 @@ def need(name: str) -> None:
         backend(name).capabilities()
     except CapabilityError as error:
         lacks(name, error)
+
+
+def need_ovs() -> None:
+    """Skip where there is no Open vSwitch."""
+    try:
+        openvswitch.datapath(PATH)
+    except CapabilityError as error:
+        pytest.skip(str(error))

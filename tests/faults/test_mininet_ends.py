@@ -11,11 +11,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.backends import openvswitch
-from testbed.backends.mininet import PATH
-from testbed.errors import CapabilityError
 from tests.faults import leaks
-from tests.faults.conftest import need
+from tests.faults.conftest import need, need_ovs
 from tests.faults.test_ends import check_gone
 
 if TYPE_CHECKING:
@@ -95,11 +92,3 @@ def test_end_of_a_network_with_open_vswitch_leaves_nothing(workshop: Workshop, e
 def is_first(pid: int) -> bool:
     """Say whether a process is the first one of its PID namespace."""
     return Path(f"/proc/{pid}/status").read_text().partition("NSpid:")[2].split("\n")[0].split()[-1] == "1"
-
-
-def need_ovs() -> None:
-    """Skip where there is no Open vSwitch."""
-    try:
-        openvswitch.datapath(PATH)
-    except CapabilityError as error:
-        pytest.skip(str(error))

@@ -8,11 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from testbed.backends import openvswitch
-from testbed.backends.mininet import PATH
 from testbed.backends.registry import backend
-from testbed.errors import CapabilityError
-from tests.faults.conftest import need
+from tests.faults.conftest import need, need_ovs
 
 if TYPE_CHECKING:
     from tests.faults.workshop import Workshop
@@ -79,10 +76,7 @@ def test_open_vswitch_that_is_not_there_is_a_skip_with_what_to_install(workshop:
 @pytest.mark.parametrize("asks", ["user", "class"])
 def test_cases_pass_over_open_vswitch(workshop: Workshop, asks: str) -> None:
     need("mininet")
-    try:
-        openvswitch.datapath(PATH)
-    except CapabilityError as error:
-        pytest.skip(str(error))
+    need_ovs()
     workshop.suite(SUITE)
     (workshop.folder / "mytopo.py").write_text(TOPO)
     more = ["--switch", "ovs"] if asks == "user" else ["--topo", "mytopo.py:MyTopo"]
@@ -91,6 +85,19 @@ def test_cases_pass_over_open_vswitch(workshop: Workshop, asks: str) -> None:
     assert done.returncode == 0
     recorded = (workshop.record("lan") / "topology.json").read_text()
     assert ('"switch":"ovs"' in recorded) == (asks == "class")
+
+
+@pytest.mark.mininet
+def test_failure_over_open_vswitch_says_how_to_see_it_again(workshop: Workshop) -> None:
+    need("mininet")
+    need_ovs()
+    workshop.suite("""
+        def test_bad(network):
+            assert network.nodes.keys() == {"x"}
+    """)
+    done = workshop.run("--backend", "mininet", "--switch", "ovs-user")
+    assert workshop.case("bad")["verdict"] == "failed", done.stdout + done.stderr
+    assert "--backend mininet --switch ovs-user" in done.stdout
 
 
 @pytest.mark.parametrize("words", [("run", "mini"), ("exec", "--", "true"), ("shell",)])
