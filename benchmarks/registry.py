@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import functools
+
 from benchmarks import cloudlab, mininet, networks, pages, runs, transfers
 from benchmarks.figure import Figure
 from benchmarks.libos.registry import LIBOS
+from testbed.libos.flavor import CRATES
+
+LIBOSES = tuple(crate.name for crate in CRATES)
 
 FIGURES: dict[str, Figure] = {
     figure.name: figure
@@ -118,13 +123,48 @@ FIGURES: dict[str, Figure] = {
             at_least=0.8,
         ),
         Figure(
-            name="make-test",
-            what="whole make test, artifacts cached, every case twice, -n 2",
+            name="ip6-tunnels",
+            what="suite ip6-tunnels, the whole command, once, -n 2",
             unit="s",
-            measure=runs.make_test_s,
+            measure=runs.tunnels_s,
+            at_most=2.5,
+        ),
+        Figure(
+            name="hundred-nodes",
+            what="100 nodes with 5 processes each, until all have ended",
+            unit="s",
+            measure=runs.hundred_nodes_s,
+            at_most=10.0,
+        ),
+        Figure(
+            name="make-test-first",
+            what="make test: netlink-socket, mptcp, tcp-simple, udp-simple, cached, twice, -n 2",
+            unit="s",
+            measure=runs.first_suites_s,
             at_most=60.0,
             slow=True,
             once=True,
+        ),
+        Figure(
+            name="make-test-kernel",
+            what="make test: the kernel's eight suites, cached, twice, -n 2",
+            unit="s",
+            measure=runs.kernel_suites_s,
+            at_most=120.0,
+            slow=True,
+            once=True,
+        ),
+        *(
+            Figure(
+                name=f"make-test-{flavor}",
+                what=f"make test --libos {flavor}: all its suites, cached, twice, -n 2",
+                unit="s",
+                measure=functools.partial(runs.flavor_s, flavor),
+                at_most=90.0,
+                slow=True,
+                once=True,
+            )
+            for flavor in LIBOSES
         ),
         Figure(
             name="build",

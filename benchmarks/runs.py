@@ -13,6 +13,10 @@ from pathlib import Path
 
 from testbed.errors import TestbedError
 
+FIRST = ("netlink-socket", "mptcp", "tcp-simple", "udp-simple")
+KERNEL = (*FIRST, "process-manager", "cradle", "ip6-tunnels", "transport")
+"""The suites of the kernel; the others are those of the LibOSes."""
+
 CASES = 20
 JOBS = 2
 WORKERS = 2
@@ -43,19 +47,49 @@ def _cases_s(count: int) -> float:
 
 def tcp_simple_s() -> float:
     """Measure one execution of the example tcp-simple: 27.8 virtual hours."""
+    return _longest_case_s("tcp-simple")
+
+
+def hundred_nodes_s() -> float:
+    """Measure one execution of the case of 100 nodes with 5 processes each, from its network's start to its record."""
+    return _longest_case_s("process-manager", "--", "-k", "test_hundred_nodes_with_five_processes_each")
+
+
+def _longest_case_s(*words: str) -> float:
+    """Run cases once, one after the other, and give the wall time of the one that has the longest virtual time."""
     with tempfile.TemporaryDirectory(prefix="testbed-bench-") as folder:
         run = Path(folder) / "run"
-        argv = [sys.executable, "-m", "testbed", "run", "tcp-simple", "-n", "0", "--repeat", "1", "--run-dir", str(run)]
+        argv = [sys.executable, "-m", "testbed", "run", "-n", "0", "--repeat", "1", "--run-dir", str(run), *words]
         _process_s(argv, folder)
         cases = json.loads((run / "run.json").read_text())["cases"]
         return float(max(cases, key=lambda case: case["virtual_s"])["wall_s"])
 
 
-def make_test_s() -> float:
-    """Measure all of ``make test``, artifacts cached, every case twice, two at a time."""
+def tunnels_s() -> float:
+    """Measure the suite ip6-tunnels once, two cases at a time: the whole command, Python's start included."""
+    return make_test_s("-s", "ip6-tunnels", "--repeat", "1")
+
+
+def first_suites_s() -> float:
+    """Measure ``make test`` of the four first suites, artifacts cached, every case twice, two at a time."""
+    return make_test_s(*(word for suite in FIRST for word in ("-s", suite)))
+
+
+def kernel_suites_s() -> float:
+    """Measure ``make test`` of the kernel's eight suites, artifacts cached, every case twice, two at a time."""
+    return make_test_s(*(word for suite in KERNEL for word in ("-s", suite)))
+
+
+def flavor_s(flavor: str) -> float:
+    """Measure ``make test`` of a LibOS: all suites that it has, artifacts cached, every case twice, two at a time."""
+    return make_test_s("--libos", flavor)
+
+
+def make_test_s(*words: str) -> float:
+    """Measure one ``make test`` with some words more, in virtual time, two cases at a time."""
     with tempfile.TemporaryDirectory(prefix="testbed-bench-") as folder:
         argv = [sys.executable, "-m", "testbed", "make", "test", "-n", str(WORKERS), "--run-dir", f"{folder}/run"]
-        return _process_s(argv, folder)
+        return _process_s([*argv, *words], folder)
 
 
 def build_s() -> float:

@@ -4,21 +4,24 @@
 from __future__ import annotations
 
 import json
+import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import typer
 
+from benchmarks import runs
 from benchmarks.figure import Figure, Measured, Sample, take
 from benchmarks.registry import FIGURES
-from benchmarks.runs import _process_s
+from benchmarks.runs import FIRST, KERNEL, _process_s
 from benchmarks.transfers import _check
 from testbed.cli import bench
 from testbed.errors import CapabilityError, ConfigError, TestbedError
+from testbed.harness.plan import suites
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 
 def values(*numbers: float) -> Callable[[], float]:
@@ -99,8 +102,6 @@ def test_a_missed_goal_is_exit_1_and_everything_is_written(tmp_path: Path, capsy
 
 @pytest.mark.usefixtures("two")
 def test_json_to_stdout_is_nothing_but_json(capsys: pytest.CaptureFixture[str]) -> None:
-    from pathlib import Path  # noqa: PLC0415  # only for this value
-
     bench.bench(["good", "slow"], runs=1, json_file=Path("-"))
     assert [entry["name"] for entry in json.loads(capsys.readouterr().out)["figures"]] == ["good", "slow"]
 
@@ -161,7 +162,15 @@ def test_every_goal_of_the_table_is_there() -> None:
         "report-end": 1.2,
         "cloudlab-run": 20.0,
         "cloudlab-scp": 0.8,
-        "make-test": 60.0,
+        "ip6-tunnels": 2.5,
+        "hundred-nodes": 10.0,
+        "make-test-first": 60.0,
+        "make-test-kernel": 120.0,
+        "make-test-catnap": 90.0,
+        "make-test-catnip": 90.0,
+        "make-test-catpowder": 90.0,
+        "make-test-catmem": 90.0,
+        "make-test-catloop": 90.0,
         "build": 200.0,
         "catnap-tcp": 1.10,
         "catnap-udp": 1.10,
@@ -173,6 +182,60 @@ def test_every_goal_of_the_table_is_there() -> None:
         "catpowder-bulk": 0.7,
         "queue-cost": None,
     }
+
+
+def measured(monkeypatch: pytest.MonkeyPatch, name: str, *, wall_s: float = 0.0) -> list[str]:
+    """Give the words after ``python -m testbed`` that a figure runs; its cases are made up."""
+    seen: list[str] = []
+
+    def process_s(argv: list[str], folder: str) -> float:
+        seen.extend(argv[3:])
+        run = Path(folder) / "run"
+        assert argv[argv.index("--run-dir") + 1] == str(run)
+        run.mkdir()
+        cases = [{"virtual_s": 1.0, "wall_s": 9.0}, {"virtual_s": 7.0, "wall_s": wall_s}]
+        (run / "run.json").write_text(json.dumps({"cases": cases}))
+        return 12.5
+
+    monkeypatch.setattr(runs, "_process_s", process_s)
+    assert FIGURES[name].measure() == (wall_s or 12.5)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("ip6-tunnels", ["-s", "ip6-tunnels", "--repeat", "1"]),
+        ("make-test-first", [word for suite in FIRST for word in ("-s", suite)]),
+        ("make-test-kernel", [word for suite in KERNEL for word in ("-s", suite)]),
+        ("make-test-catnip", ["--libos", "catnip"]),
+        ("make-test-catloop", ["--libos", "catloop"]),
+    ],
+)
+def test_a_figure_of_suites_is_one_make_test(monkeypatch: pytest.MonkeyPatch, name: str, words: list[str]) -> None:
+    seen = measured(monkeypatch, name)
+    assert [*seen[:4], *seen[6:]] == ["make", "test", "-n", "2", *words]
+
+
+@pytest.mark.parametrize(("name", "word"), [("tcp-simple", "tcp-simple"), ("hundred-nodes", "process-manager")])
+def test_a_figure_of_a_case_is_the_wall_time_of_the_longest(
+    monkeypatch: pytest.MonkeyPatch, name: str, word: str
+) -> None:
+    seen = measured(monkeypatch, name, wall_s=3.5)
+    assert seen[0] == "run"
+    assert word in seen
+
+
+def test_every_suite_of_the_kernel_is_measured() -> None:
+    """A suite that takes the fixture ``flavor`` is one of the LibOSes, which have figures of their own."""
+    root = Path(__file__).parents[2]
+    of_kernel = {
+        name
+        for name, folder in suites(root).items()
+        if not any(re.search(r"\bflavor\b", file.read_text()) for file in folder.rglob("*.py"))
+    }
+    assert set(KERNEL) == of_kernel
+    assert set(FIRST) < of_kernel
 
 
 def test_a_measured_program_that_fails_is_an_error_with_its_words(tmp_path: Path) -> None:
