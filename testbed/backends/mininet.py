@@ -65,9 +65,13 @@ class MininetBackend(Backend):
         switches = switches_of(topology, given.switch)
         agent = find_agent(given.agent)
         session, place = namespaces.start(agent, recorder=recorder or NullRecorder(), options=given)
-        try:
+
+        def greet() -> dict[str, Any]:
             hello = namespaces.greet(session, [os.fspath(path) for path in given.shares])
             check_shapes(topology, hello["capabilities"])
+            return hello
+
+        try:
             return Network(
                 session,
                 topology,
@@ -77,7 +81,7 @@ class MininetBackend(Backend):
                 options=given,
                 settle_ns=0,
                 artifacts=identify(agent),
-                hello=hello,
+                greet=greet,
                 arrange=lambda plan: _build(plan, switches, place, given.wall_limit_s),
             )
         except BaseException:

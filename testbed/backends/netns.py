@@ -49,7 +49,7 @@ class NetnsBackend(Backend):
                 options=given,
                 settle_ns=0,
                 artifacts=identify(agent),
-                hello=namespaces.greet(session, [os.fspath(path) for path in given.shares]),
+                greet=lambda: namespaces.greet(session, [os.fspath(path) for path in given.shares]),
             )
         except BaseException:
             session.close()

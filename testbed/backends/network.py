@@ -62,7 +62,7 @@ class Network:
     """A topology that is up on some backend; a context manager that takes it down.
 
     Args:
-        session: The conversation with the agent, already greeted.
+        session: The conversation with the agent.
         topology: What to bring up.
         backend: The backend's name.
         virtual_time: Whether the network's clock stands still while the test thinks.
@@ -70,7 +70,7 @@ class Network:
         options: The backend's options.
         settle_ns: Nanoseconds from boot to t = 0.
         artifacts: Name of the kernel's (where it is ours) and the agent's artifact to the SHA-256 of its program.
-        hello: What the agent answered to the greeting.
+        greet: Greets the agent and gives its answer; called when the plan is made: meanwhile the agent starts.
         arrange: Gets the plan before the agent does, and may change it: for a backend where others build, too.
 
     Raises:
@@ -89,7 +89,7 @@ class Network:
         options: BackendOptions,
         settle_ns: int,
         artifacts: Mapping[str, str],
-        hello: Mapping[str, Any],
+        greet: Callable[[], Mapping[str, Any]],
         arrange: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.session = session
@@ -99,17 +99,18 @@ class Network:
         self.seed = seed
         self.options = options
         self.artifacts = dict(artifacts)
-        self.release = str(hello["release"])
-        self.capabilities = frozenset(hello["capabilities"])
         self.live = True
         self.installed: set[tuple[str, str]] = set()  # programs and libraries, once for all nodes that share files
         self._numbers = itertools.count(1)
         interfaces = self.interfaces = layout.interfaces(topology)
         session.ends = [(str(link.name), link.ends) for link in topology.links]
         plan = make_plan(topology, interfaces, seed=seed, options=options, settle_ns=settle_ns)
+        record = {"topology": topology.digest(), "seed": seed, "capture": plan["capture"]}
+        hello = greet()
+        self.release = str(hello["release"])
+        self.capabilities = frozenset(hello["capabilities"])
         if arrange is not None:
             arrange(plan)
-        record = {"topology": topology.digest(), "seed": seed, "capture": plan["capture"]}
         session.call("up", record=record, plan=plan)
         self.epoch_ns = EPOCH_NS
         owned: dict[str, list[layout.Interface]] = {node.name: [] for node in topology.nodes}

@@ -68,7 +68,7 @@ class TimeTravelBackend(Backend):
                 options=given,
                 settle_ns=SETTLE_NS,
                 artifacts=identify(artifacts.kernel, artifacts.agent),
-                hello=self.greet(session, given),
+                greet=lambda: self.greet(session, given),
             )
         except BaseException:
             session.close()

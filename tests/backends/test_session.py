@@ -61,7 +61,7 @@ class World:
             seed=1,
             options=BackendOptions(),
             settle_ns=0,
-            hello=session.hello([]),
+            greet=lambda: session.hello([]),
         )
 
 

@@ -138,7 +138,7 @@ class CloudlabBackend(Backend):
                 options=given,
                 settle_ns=0,
                 artifacts=identify(nodes.agent),
-                hello=fleet.greet(),
+                greet=fleet.greet,
             )
         except BaseException:
             fleet.close()
