@@ -115,6 +115,9 @@ pub fn bring_up(plan: &Plan, first: u32, home: &Home, route: &mut Netlink, has_n
         add_pair(&mut batch, number, link, &fabric)?;
     }
     for (number, link) in plan.links.iter().enumerate() {
+        open_ingress(&mut batch, first, number, link);
+    }
+    for (number, link) in plan.links.iter().enumerate() {
         wire(&mut batch, first, number, link, qdiscs[number]);
         fabric.links.push(Link {
             name: link.name.clone(),
@@ -296,7 +299,8 @@ fn add_pair(batch: &mut Batch, number: usize, link: &PlanLink, fabric: &Fabric) 
         let step = format!("link {}: veth pair to {}.{}", link.name, wanted.node, wanted.iface);
         batch.add(RTM_NEWLINK, NEW, step, |m| {
             let noarp = libc::IFF_NOARP as u32;
-            m.raw(&ifinfo(0, device(fabric.first, number, end), UP | noarp, UP | noarp));
+            // Not up yet either: see `open_ingress`.
+            m.raw(&ifinfo(0, device(fabric.first, number, end), noarp, noarp));
             m.string(IFLA_IFNAME, &format!("l{number}.{end}"));
             common(m, wanted);
             m.nest(IFLA_LINKINFO, |i| {
@@ -322,17 +326,26 @@ fn common(m: &mut Tlv<'_>, end: &PlanEnd) {
     m.u32(IFLA_MTU, end.mtu).u32(IFLA_NUM_TX_QUEUES, 1).u32(IFLA_NUM_RX_QUEUES, 1);
 }
 
-/// Send what comes in on one end out of the other, through that direction's impairments.
-fn wire(batch: &mut Batch, first: u32, number: usize, link: &PlanLink, qdiscs: [Qdisc; 2]) {
+/// Prepare both ends for the filters of `wire`: of all links first, as the first filter of a clsact waits for an RCU grace
+/// period since it was made (mini_qdisc_pair_swap in net/sched/sch_generic.c), and one is enough for all. The ends are
+/// down: a qdisc that an interface gets while it is up costs another one (dev_deactivate_many there).
+fn open_ingress(batch: &mut Batch, first: u32, number: usize, link: &PlanLink) {
     const CLSACT_PARENT: u32 = 0xffff_fff1;
     const CLSACT_HANDLE: u32 = 0xffff_0000;
+    for end in 0..2 {
+        batch.add(RTM_NEWQDISC, NEW, format!("link {}: clsact", link.name), |m| {
+            m.raw(&shape::tcmsg(device(first, number, end), CLSACT_HANDLE, CLSACT_PARENT, 0));
+            m.string(TCA_KIND, "clsact");
+        });
+    }
+}
+
+/// Send what comes in on one end out of the other, through that direction's impairments; then both ends go up.
+fn wire(batch: &mut Batch, first: u32, number: usize, link: &PlanLink, qdiscs: [Qdisc; 2]) {
     const INGRESS: u32 = 0xffff_fff2;
     const PRIO_AND_ALL_PROTOCOLS: u32 = 1 << 16 | (libc::ETH_P_ALL as u16).to_be() as u32;
     for end in 0..2 {
         let (from, to) = (device(first, number, end), device(first, number, 1 - end));
-        batch.add(RTM_NEWQDISC, NEW, format!("link {}: clsact", link.name), |m| {
-            m.raw(&shape::tcmsg(from, CLSACT_HANDLE, CLSACT_PARENT, 0)).string(TCA_KIND, "clsact");
-        });
         batch.add(RTM_NEWTFILTER, NEW, format!("link {}: redirect filter", link.name), |m| {
             m.raw(&shape::tcmsg(from, 0, INGRESS, PRIO_AND_ALL_PROTOCOLS)).string(TCA_KIND, "u32");
             m.nest(TCA_OPTIONS, |o| redirect(o, to));
@@ -343,6 +356,11 @@ fn wire(batch: &mut Batch, first: u32, number: usize, link: &PlanLink, qdiscs: [
         let ifindex = device(first, number, 1 - direction);
         let step = format!("link {}: {} to {}", link.name, link.ends[direction].node, link.ends[1 - direction].node);
         shape::apply(batch, &step, ifindex, shape, mtu, Qdisc::None, qdiscs[direction]);
+    }
+    for end in 0..2 {
+        batch.add(RTM_SETLINK, 0, format!("link {}: up", link.name), |m| {
+            m.raw(&ifinfo(0, device(first, number, end), UP, UP));
+        });
     }
 }
 
