@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import math
 import os
 import secrets
 import socket
@@ -58,7 +59,7 @@ class Experiment:
         """Take what ``testbed cloudlab run`` has set, or the user.
 
         Raises:
-            ConfigError: No manifest is named.
+            ConfigError: No manifest is named, or the patience is no number of seconds.
         """
         given = os.environ
         if not given.get(MANIFEST):
@@ -66,9 +67,7 @@ class Experiment:
             raise ConfigError("the backend cloudlab needs the manifest of an experiment", hint=hint)
         known_hosts = Path(given.get(KNOWN_HOSTS) or Path.home() / ".ssh" / "known_hosts")
         identities = tuple(Path(word) for word in given.get(IDENTITY, "").split(os.pathsep) if word)
-        access = Access(
-            known_hosts=known_hosts, identities=identities, patience_s=float(given.get(PATIENCE) or Access.patience_s)
-        )
+        access = Access(known_hosts=known_hosts, identities=identities, patience_s=_patience_s(given.get(PATIENCE)))
         take_over = bool(given.get(TAKE_OVER))
         return cls(manifest=Path(given[MANIFEST]), access=access, user=given.get(USER) or None, take_over=take_over)
 
@@ -86,6 +85,21 @@ class Experiment:
     def nodes(self, agent: Path, files: tuple[Path, ...] = ()) -> Nodes:
         """Give its nodes, to which nothing is connected yet."""
         return Nodes(read_manifest(self.manifest, user=self.user), self.access, agent, files)
+
+
+def _patience_s(word: str | None) -> float:
+    """Read the patience with nodes, s; nothing is the default.
+
+    Raises:
+        ConfigError: It is no number of seconds, or less than one.
+    """
+    try:
+        found = float(word) if word else Access.patience_s
+    except ValueError:
+        found = 0.0
+    if not 1 <= found < math.inf:
+        raise ConfigError(f"{PATIENCE}: wanted seconds, 1 or more, found {word!r}", hint=f"{PATIENCE}=60, or unset it")
+    return found
 
 
 class CloudlabBackend(Backend):

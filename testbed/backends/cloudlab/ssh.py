@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, TypeVar
 import asyncssh
 
 from testbed.backends.cloudlab.problems import NodeError
-from testbed.errors import InternalError
+from testbed.errors import ConfigError, InternalError
 
 if TYPE_CHECKING:
     import socket
@@ -29,6 +29,7 @@ _CHUNK = 256 << 10
 _REQUESTS = 64  # of SFTP under way at a time
 _ALIVE_S = 5.0  # between questions whether the far side is still there; three without answer end a connection
 _STUCK_S = 10.0  # beyond its limit, until the loop counts as stuck
+_KEY_HINT = "--identity is the file of a private key, such as ~/.ssh/id_ed25519"
 _CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "chacha20-poly1305@openssh.com", "aes256-ctr")
 
 
@@ -141,24 +142,27 @@ class Connection:
 
     Raises:
         NodeError: It does not let us in, or does not answer; ``verdict`` says which.
+        ConfigError: A file of ``access`` is not what it should be.
     """
 
     def __init__(self, machine: Machine, access: Access) -> None:
         self.machine = machine
         self.access = access
+        self._known = _known_hosts(access.known_hosts)
+        self._keys = [pair for file in access.identities for pair in _keys(file)]
         try:
             self._connection = _loop().run(self._connect(), access.patience_s)
         except Exception as error:
             raise self._refused(error) from error
 
     async def _connect(self) -> asyncssh.SSHClientConnection:
-        machine, access = self.machine, self.access
+        machine = self.machine
         return await asyncssh.connect(
             machine.host,
             machine.port,
             username=machine.user,
-            known_hosts=os.fspath(access.known_hosts),
-            client_keys=[os.fspath(key) for key in access.identities] or (),
+            known_hosts=self._known,
+            client_keys=self._keys or (),
             preferred_auth="publickey",
             password_auth=False,
             kbdint_auth=False,
@@ -205,12 +209,7 @@ class Connection:
 
     def _is_known(self) -> bool:
         """Say whether ``known_hosts`` has any key for the node."""
-        machine = self.machine
-        try:
-            known = asyncssh.read_known_hosts(os.fspath(self.access.known_hosts))
-        except (OSError, ValueError):
-            return False
-        return any(known.match(machine.host, "", machine.port)[:2])
+        return any(self._known.match(self.machine.host, "", self.machine.port)[:2])
 
     @property
     def alive(self) -> bool:
@@ -366,6 +365,44 @@ class RemoteProgram:
         with contextlib.suppress(OSError):
             return self._log.read_text(encoding="utf-8", errors="replace").strip()[-2000:]
         return ""
+
+
+def _known_hosts(file: Path) -> asyncssh.SSHKnownHosts:
+    """Read the file that vouches for nodes.
+
+    Raises:
+        ConfigError: It cannot be read, or has a line that is none of such a file.
+    """
+    try:
+        return asyncssh.read_known_hosts(os.fspath(file))
+    except OSError as error:
+        raise ConfigError(f"cannot read {file}, which vouches for the nodes: {error.strerror}") from error
+    except ValueError as error:
+        hint = "lines are as sshd(8) says, SSH_KNOWN_HOSTS FILE FORMAT; mend or remove that one, or --known-hosts FILE"
+        raise ConfigError(f"{file} is no known_hosts file: {error}", hint=hint) from error
+
+
+def _keys(file: Path) -> list[asyncssh.SSHKeyPair]:
+    """Read a private key.
+
+    Raises:
+        ConfigError: It cannot be read, is no private key, or has a passphrase.
+    """
+    try:
+        return list(asyncssh.load_keypairs([os.fspath(file)]))
+    except OSError as error:
+        raise ConfigError(f"cannot read the key {file}: {error.strerror}", hint=_KEY_HINT) from error
+    except asyncssh.KeyEncryptionError as error:
+        raise _locked(file) from error
+    except (asyncssh.KeyImportError, ValueError) as error:
+        if "passphrase" in str(error).lower():
+            raise _locked(file) from error
+        raise ConfigError(f"wanted a private key in {file}, found none: {_text(error)}", hint=_KEY_HINT) from error
+
+
+def _locked(file: Path) -> ConfigError:
+    hint = f"ssh-add {shlex.quote(os.fspath(file))}, then leave out --identity: the keys of your ssh-agent are tried"
+    return ConfigError(f"the key {file} has a passphrase, and nobody is asked for it", hint=hint)
 
 
 def _decoded(data: object) -> str:
