@@ -2,7 +2,7 @@
 """``testbed cloudlab``: experiments on real machines: what to ask for, whether nodes are fit, runs there."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.cli import options
+from testbed.cli.earlier import Earlier, tell_missing
 from testbed.cli.make.library import agent_folder, set_up
 from testbed.cli.output import line, note, print_json
 from testbed.cli.publish import Publish
@@ -88,6 +89,7 @@ def run(
     user: User = None,
     patience: Patience = 30.0,
     libos: options.Libos = "linux",
+    topo: options.Topo = None,
     seed: options.Seed = 1,
     run_dir: options.RunDir = None,
     resume: Annotated[
@@ -103,11 +105,13 @@ def run(
     from testbed.harness.plan import resolve, run_suites
 
     names, pytest_words = split(what or ())
-    earlier = _Earlier(resume) if resume is not None else None
+    network_file = options.network_file(topo)
+    if resume is not None and (names or topo is not None):
+        raise ConfigError("--resume runs what the earlier run lacks, and takes no suites", hint="leave one out")
+    earlier = Earlier(resume) if resume is not None else None
     if earlier is not None:
-        if names:
-            raise ConfigError("--resume runs what the earlier run lacks, and takes no suites", hint="leave one out")
-        names, seed, libos = earlier.missing, earlier.run.seed, earlier.run.libos
+        names, seed, libos, network_file = earlier.missing, earlier.run.seed, earlier.run.libos, earlier.topo
+        pytest_words = earlier.pytest_words(pytest_words)
         if not names:
             line(f"nothing is missing in {earlier.folder}")
             raise typer.Exit(int(ExitCode.OK))
@@ -120,15 +124,29 @@ def run(
         manifest, identity, known_hosts, user, patience, take_over=take_over or earlier is not None
     )
     nodes = _nodes(experiment)
+    if earlier is not None:
+        earlier.check_same(nodes.agent)
     ready = _look(nodes, only_bad=True)
     if ready is not ExitCode.OK:
         raise typer.Exit(int(ready))
-    ended = publish if earlier is None else earlier.merged(publish)
+
+    def told(record: "RunRecord", folder: Path) -> None:
+        publish(record, folder)
+        tell_missing(record, folder, manifest)
+
     with _environment(experiment):
         code = run_suites(
-            names, seed=seed, backend="cloudlab", libos=libos, run_dir=run_dir, pytest_args=pytest_words, ended=ended
+            names,
+            seed=seed,
+            backend="cloudlab",
+            libos=libos,
+            topo=network_file,
+            run_dir=run_dir,
+            pytest_args=pytest_words,
+            around=publish.around(),
+            ended=told if earlier is None else earlier.merged(told),
         )
-    if earlier is not None and earlier.exit_code is not None and code in set(ExitCode):
+    if earlier is not None and earlier.exit_code is not None:
         code = earlier.exit_code
     if clean_after:
         _clean(nodes)
@@ -189,7 +207,12 @@ def _environment(experiment: "Experiment") -> Iterator[None]:
 
 
 def _nodes(experiment: "Experiment") -> "Nodes":
-    return experiment.nodes(agent_folder() / "rootfs" / "agent")
+    from testbed.backends.artifacts import find_agent
+
+    if "TESTBED_AGENT" not in os.environ:
+        agent_folder()
+    agent = find_agent(None)
+    return experiment.nodes(agent / "agent" if agent.is_dir() else agent)
 
 
 def _look(nodes: "Nodes", *, as_json: bool = False, only_bad: bool = False) -> ExitCode:
@@ -228,33 +251,3 @@ def _clean(nodes: "Nodes") -> ExitCode:
             note(f"error: {error.message}", style="red")
     line(f"clean: {', '.join(name for name, error in failed.items() if error is None) or 'no node'}")
     return ExitCode.CANNOT if any(failed.values()) else ExitCode.OK
-
-
-class _Earlier:
-    """A run that is to be completed.
-
-    Args:
-        word: The run: its folder, its name or ``latest``.
-    """
-
-    def __init__(self, word: str) -> None:
-        from testbed.harness import lookup
-        from testbed.harness.resume import finished
-
-        self.folder, self.run = lookup.open_run(word)
-        self.kept = finished(self.run)
-        done = {case.nodeid for case in self.kept}
-        self.missing = [case.nodeid for case in self.run.cases if case.nodeid not in done]
-        self.exit_code: int | None = None
-
-    def merged(self, publish: Callable[["RunRecord", Path], None] | None) -> "Callable[[RunRecord, Path], None]":
-        """Give what a run calls at its end: it then has the cases of the earlier one, too."""
-
-        def ended(run: "RunRecord", folder: Path) -> None:
-            from testbed.harness.resume import merge
-
-            self.exit_code = int(merge(run, folder, self.kept, self.folder))
-            if publish is not None:
-                publish(run, folder)
-
-        return ended

@@ -7,15 +7,17 @@ import os
 import shutil
 from typing import TYPE_CHECKING
 
+from testbed.errors import ExitCode
+from testbed.harness.environment import under_test
 from testbed.reports import html, junit
 from testbed.verdict import Verdict, exit_code, worst
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.errors import ExitCode
     from testbed.harness.records import CaseRecord, RunRecord
 
+_GOOD = frozenset({ExitCode.OK, ExitCode.NOTHING_RAN})
 _AGAIN = frozenset({Verdict.ERROR, Verdict.NOT_RUN})
 
 
@@ -24,7 +26,7 @@ def finished(run: RunRecord) -> list[CaseRecord]:
     return [case for case in run.cases if case.verdict not in _AGAIN]
 
 
-def merge(run: RunRecord, folder: Path, kept: list[CaseRecord], source: Path) -> ExitCode:
+def merge(run: RunRecord, folder: Path, kept: list[CaseRecord], source: Path) -> int:
     """Put finished cases of an earlier run into a later one, in front, and write its files again.
 
     Args:
@@ -34,7 +36,7 @@ def merge(run: RunRecord, folder: Path, kept: list[CaseRecord], source: Path) ->
         source: The earlier run's folder; it stays as it is.
 
     Returns:
-        The exit code of both together.
+        The exit code of both together; of a later run that was interrupted, its own.
     """
     done = {case.nodeid for case in run.cases}
     taken = [case for case in kept if case.nodeid not in done]
@@ -44,8 +46,11 @@ def merge(run: RunRecord, folder: Path, kept: list[CaseRecord], source: Path) ->
     run.cases = [*taken, *run.cases]
     verdicts = [case.verdict for case in run.cases] + [Verdict.ERROR] * bool(run.problems)
     run.verdict = worst(verdicts)
-    code = exit_code(verdicts)
-    run.exit_code = int(code)
+    run.environment |= under_test(run.cases)
+    code = int(exit_code(verdicts))
+    if run.exit_code is not None and (run.state == "interrupted" or (code in _GOOD and run.exit_code not in _GOOD)):
+        code = run.exit_code  # Ctrl-C, or pytest found something wrong beside the cases
+    run.exit_code = code
     run.save(folder)
     junit.write(run, folder)
     html.write(folder, every_packet=False)

@@ -82,6 +82,8 @@ class RunSession:
         self._durations = Durations.load()
         workers = getattr(self.config.option, "numprocesses", None) or 1
         self.run.environment = {**environment(workers), "rootdir": str(self.config.rootpath)}
+        topo = settings_of(self.config).topo
+        self.run.environment |= {} if topo is None else {"topo": topo}
         self._save()
 
     def kinds(self) -> dict[str, str]:
@@ -121,11 +123,16 @@ class RunSession:
         self.expect([item.nodeid for item in session.items])
         if any("network" in getattr(item, "fixturenames", ()) for item in session.items):
             self.activate()
+        if self.active:
+            self._save()  # whoever is killed in the first case leaves word of what was still to run
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, node: object, ids: list[str]) -> None:  # noqa: ARG002 (xdist's)
         """Take the collected cases (with xdist; every worker collects the same)."""
+        new = any(nodeid not in self.cases for nodeid in ids)
         self.expect(list(ids))
+        if self.active and new:
+            self._save()
 
     def pytest_report_collectionfinish(self) -> str | None:
         """Say first what a replay needs."""
