@@ -34,6 +34,14 @@ _BACKENDS: dict[str, Callable[[], Backend]] = {
 }
 
 
+_ALONE = frozenset({"cloudlab"})
+
+
+def alone(name: str) -> bool:
+    """Say whether a backend has room for one network at a time: its machines are there once."""
+    return name in _ALONE
+
+
 def backends() -> list[str]:
     """List the names of all backends, the default first."""
     return list(_BACKENDS)

@@ -15,7 +15,7 @@ from testbed.cli.make.library import agent_folder, set_up
 from testbed.cli.output import line, note, print_json
 from testbed.cli.publish import Publish
 from testbed.cli.run import split
-from testbed.cli.scenario_words import topology_of
+from testbed.cli.scenario_words import chosen
 from testbed.errors import ConfigError, ExitCode
 
 if TYPE_CHECKING:
@@ -48,20 +48,24 @@ Patience = Annotated[float, typer.Option(min=1, help="Seconds that a node may ta
 @app.command("profile", epilog="Example: testbed cloudlab profile lan:n=4 --hardware xl170 > lan4.xml")
 def profile(
     scenario: Annotated[
-        str,
+        str | None,
         typer.Argument(help="A scenario: lan:n=4.", metavar="SCENARIO", autocompletion=options.complete_scenario),
-    ],
+    ] = None,
     *,
     param: Annotated[
         list[str] | None, typer.Option("--param", "-p", help="A parameter of the scenario; repeatable.", metavar="K=V")
     ] = None,
+    topo: options.Topo = None,
     hardware: Annotated[str, typer.Option(help="Node type.", metavar="TYPE")] = "c6525-25g",
     image: Annotated[str | None, typer.Option(help="URN of the disk image; default: Ubuntu 22.04.")] = None,
 ) -> None:
     """Render the RSpec of the experiment that a scenario needs."""
     from testbed.backends.cloudlab import rspec
 
-    line(rspec.request(topology_of(scenario, param or ()), hardware=hardware, image=image or rspec.IMAGE).rstrip())
+    if (scenario is None) == (topo is None):
+        raise ConfigError("wanted: a scenario, or --topo FILE.py:CLASS", hint="testbed cloudlab profile lan:n=4")
+    topology = chosen(scenario or "", param or (), topo)
+    line(rspec.request(topology, hardware=hardware, image=image or rspec.IMAGE).rstrip())
 
 
 @app.command("check", epilog="Example: testbed cloudlab check --manifest manifest.xml")

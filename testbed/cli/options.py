@@ -115,8 +115,17 @@ SuiteArguments = Annotated[
 ]
 
 
-def workers(given: int | None) -> int:
-    """Give the number of cases at a time: as wished, else one per CPU that this process may use."""
+def workers(given: int | None, backend: str = "timetravel") -> int:
+    """Give the number of cases at a time: as wished, else one per CPU that this process may use.
+
+    Where a backend has room for one network only, it is one, whatever was wished: cases would take the machines from
+    each other.
+    """
+    from testbed.backends.registry import alone
+
+    if alone(backend):
+        note(f"1 case at a time: backend {backend!r} has room for one network")
+        return 1
     count = len(os.sched_getaffinity(0)) if given is None else given
     if given is None:
         note(f"{count} case{'s' if count != 1 else ''} at a time (one per CPU; -n changes it)")

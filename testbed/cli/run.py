@@ -37,7 +37,7 @@ def run(
     set_up(backend, libos, paths)
     code = run_suites(
         names,
-        workers=options.workers(workers),
+        workers=options.workers(workers, backend),
         seed=seed,
         repeat=repeat,
         backend=backend,

@@ -83,6 +83,7 @@ def _start_session(config: pytest.Config) -> None:
     asked = config.getoption("--repeat") is not None or config.getoption("--backend") != "timetravel"
     if asked:
         session.backend_chosen(settings_of(config).repeats(_backend(config)))
+        _check_room(config)
     if config.getoption("--run-dir") is not None or config.getoption("--testbed-terminal"):
         session.activate()
 
@@ -263,6 +264,16 @@ def _check_names(settings: Settings) -> None:
         given_topology(settings.topo)
     for name in (name for name in settings.require if name not in CAPABILITIES):
         raise ConfigError(f"--require {name}: no such capability; {near_misses(name, CAPABILITIES)}")
+
+
+def _check_room(config: pytest.Config) -> None:
+    """Refuse several cases at a time where there is room for one network only."""
+    from testbed.backends.registry import alone  # noqa: PLC0415 (not every pytest session needs it)
+
+    name = settings_of(config).backend
+    workers = getattr(config.option, "numprocesses", None) or 1
+    if workers > 1 and alone(name):
+        raise pytest.UsageError(f"backend {name!r} has room for one network at a time: leave out -n {workers}")
 
 
 def _check_promise(backend: Backend, settings: Settings) -> None:

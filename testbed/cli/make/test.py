@@ -34,7 +34,7 @@ def make_test(
     set_up(backend, libos, paths)
     code = run_suites(
         names,
-        workers=options.workers(workers),
+        workers=options.workers(workers, backend),
         seed=seed,
         repeat=repeat,
         backend=backend,
