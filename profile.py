@@ -21,6 +21,8 @@ HARDWARE = [
 ]
 IMAGE = "urn:publicid:IDN+emulab.net+image+emulab-ops//UBUNTU22-64-STD"
 PACKAGES = "iperf3 ethtool tcpdump mptcpize nftables"
+# One by one: an image that does not know one of them is to have the others.
+INSTALL = f"sudo apt-get update; for package in {PACKAGES}; do sudo apt-get install -y $package; done"
 NETMASK = "255.255.255.0"
 
 
@@ -41,14 +43,13 @@ def build(request, layout, count, hardware, huge_pages):
         node = nodes[name] = request.RawPC(name)
         node.hardware_type = hardware
         node.disk_image = IMAGE
-        node.addService(pg.Execute(shell="sh", command=f"sudo apt-get install -y {PACKAGES}"))
+        node.addService(pg.Execute(shell="sh", command=INSTALL))
         if huge_pages:
             node.addService(pg.Execute(shell="sh", command=f"sudo sysctl -w vm.nr_hugepages={huge_pages}"))
     used = dict.fromkeys(names, 0)
     for subnet, (link_name, members) in enumerate(links, start=1):
         lan = request.LAN(link_name)
         lan.best_effort = True
-        lan.link_multiplexing = True
         for host, name in enumerate(members, start=1):
             interface = nodes[name].addInterface(f"eth{used[name]}")
             used[name] += 1

@@ -61,10 +61,14 @@ def profile(
 ) -> None:
     """Render the RSpec of the experiment that a scenario needs."""
     from testbed.backends.cloudlab import rspec
+    from testbed.backends.cloudlab.nodetypes import NODE_TYPES
 
     if (scenario is None) == (topo is None):
         raise ConfigError("wanted: a scenario, or --topo FILE.py:CLASS", hint="testbed cloudlab profile lan:n=4")
     topology = chosen(scenario or "", param or (), topo)
+    links, nics = rspec.most_links(topology), NODE_TYPES.get(hardware)
+    if nics is not None and links > nics:
+        note(f"warning: a node has {links} links here, and {hardware} has {nics} NIC{'s' if nics > 1 else ''} for them")
     line(rspec.request(topology, hardware=hardware, image=image or rspec.IMAGE).rstrip())
 
 
@@ -80,7 +84,8 @@ def check(
 ) -> None:
     """Look at every node: ssh, kernel, DPDK, huge pages, NICs, free space. Changes nothing there."""
     nodes = _nodes(_experiment(manifest, identity, known_hosts, user, patience))
-    raise typer.Exit(int(_look(nodes, as_json=as_json)))
+    bad = _look(nodes, as_json=as_json)
+    raise typer.Exit(int(ExitCode.CANNOT if bad else ExitCode.OK))
 
 
 @app.command("run", epilog="Example: testbed cloudlab run --manifest manifest.xml --libos catnip tcp-ping-pong")
@@ -130,9 +135,11 @@ def run(
     nodes = _nodes(experiment)
     if earlier is not None:
         earlier.check_same(nodes.agent)
-    ready = _look(nodes, only_bad=True)
-    if ready is not ExitCode.OK:
-        raise typer.Exit(int(ready))
+    bad = _look(nodes, only_bad=True)
+    if len(bad) == len(nodes.manifest.machines):
+        raise typer.Exit(int(ExitCode.CANNOT))
+    if bad:
+        note(f"cases that need {' or '.join(bad)} will be errors; --resume runs them later")
 
     def told(record: "RunRecord", folder: Path) -> None:
         publish(record, folder)
@@ -219,13 +226,13 @@ def _nodes(experiment: "Experiment") -> "Nodes":
     return experiment.nodes(agent / "agent" if agent.is_dir() else agent)
 
 
-def _look(nodes: "Nodes", *, as_json: bool = False, only_bad: bool = False) -> ExitCode:
-    """Look at all nodes, and say what was found: all, or what is in the way of a run."""
+def _look(nodes: "Nodes", *, as_json: bool = False, only_bad: bool = False) -> list[str]:
+    """Look at all nodes, and say what was found: all, or what is in the way of a run; gives those that are not fit."""
     from testbed.backends.cloudlab.problems import NodeError
 
     found = nodes.look()
     marks = {"ok": "ok  ", "note": "note", "bad": "BAD "}
-    rows, code = [], ExitCode.OK
+    rows, bad = [], []
     for name, one in found.items():
         if isinstance(one, NodeError):
             findings = [("bad", one.verdict, one.detail)]
@@ -233,7 +240,7 @@ def _look(nodes: "Nodes", *, as_json: bool = False, only_bad: bool = False) -> E
             findings = [(str(level), what, text) for level, what, text in one.findings()]
         rows += [{"node": name, "level": level, "what": what, "text": text} for level, what, text in findings]
         if any(level == "bad" for level, _, _ in findings):
-            code = ExitCode.CANNOT
+            bad.append(name)
         for level, what, text in findings if not as_json else ():
             if only_bad and level != "bad":
                 continue
@@ -242,10 +249,10 @@ def _look(nodes: "Nodes", *, as_json: bool = False, only_bad: bool = False) -> E
             note(f"hint: {one.hint}")
     if as_json:
         print_json(rows)
-    elif code is ExitCode.OK:
+    elif not bad:
         kernels = sorted({one.release for one in found.values() if not isinstance(one, NodeError)})
         line(f"{len(found)} nodes are fit: {', '.join(found)}; kernel {', '.join(kernels)}")
-    return code
+    return bad
 
 
 def _clean(nodes: "Nodes") -> ExitCode:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.runner import runtestprotocol  # pytest-rerunfailures and pytest-xdist take it from here, too
 
+from testbed.backends.cloudlab.variables import run_words
 from testbed.harness import determinism, packets
 from testbed.harness.execution import KEY, Execution
 from testbed.harness.failures import failure_of
@@ -225,6 +226,8 @@ class Case:
         words = [program(), "run"] if ours else ["pytest"]
         words += [self.id.nodeid, "--seed", str(settings.seed), "--repeat", repeat]
         words += ["--backend", settings.backend] if settings.backend != "timetravel" else []
+        if settings.backend == "cloudlab":  # the nodes belong to the command, however this one was started
+            ours, words = True, [program(), *run_words(), self.id.nodeid, "--seed", str(settings.seed)]
         words += ["--topo", settings.topo] if settings.topo is not None else []
         words += ["--switch", settings.switch] if settings.switch is not None else []
         words += ["--libos", settings.libos] if settings.libos != "linux" else []

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.backends.cloudlab.variables import run_words
 from testbed.errors import ConfigError, ExitCode, TestbedError
 from testbed.harness.cases import REPORT_ATTRIBUTE
 from testbed.harness.durations import Durations, about
@@ -84,6 +85,7 @@ class RunSession:
         self.run.environment = {**environment(workers), "rootdir": str(self.config.rootpath)}
         topo = settings_of(self.config).topo
         self.run.environment |= {} if topo is None else {"topo": topo}
+        self.run.environment |= {"experiment": run_words()} if self.run.backend == "cloudlab" else {}
         self._save()
 
     def kinds(self) -> dict[str, str]:

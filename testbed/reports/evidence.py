@@ -97,8 +97,14 @@ def tail(path: Path, limit: int = STREAM_LIMIT) -> str:
 
 def replay_line(run: RunRecord, case: CaseRecord) -> str:
     """Write the command that executes a case of a run again, the same."""
-    words = ["testbed", "run", case.nodeid, "--seed", str(run.seed), "--repeat", str(run.repeat)]
-    words += ["--backend", run.backend] if run.backend != "timetravel" else []
+    experiment: list[str] | None = run.environment.get("experiment")
+    if experiment is None:
+        words = ["testbed", "run", case.nodeid, "--seed", str(run.seed), "--repeat", str(run.repeat)]
+        words += ["--backend", run.backend] if run.backend != "timetravel" else []
+    else:
+        words = ["testbed", *experiment, case.nodeid, "--seed", str(run.seed)]
+    topo: str | None = run.environment.get("topo")
+    words += ["--topo", topo] if topo is not None else []
     words += ["--libos", run.libos] if run.libos != "linux" else []
     return shlex.join(words)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-collect_ignore = ["suite"]  # it needs an experiment; the tests run it by the command line
+collect_ignore = ["suite"]  # it needs an experiment: test_libos.py and the figures run it by the command line
 
 
 @pytest.fixture(scope="session")

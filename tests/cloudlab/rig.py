@@ -30,7 +30,7 @@ _CONFIG = """\
 Port 22
 ListenAddress {address}
 HostKey {folder}/host_key
-AuthorizedKeysFile {folder}/authorized_keys
+AuthorizedKeysFile {keys}
 PidFile none
 PasswordAuthentication no
 KbdInteractiveAuthentication no
@@ -42,9 +42,25 @@ LogLevel VERBOSE
 """
 
 
-def missing() -> str | None:
+USER = "ada"
+# What a node has of its ordinary user: an account with a shell, a home and keys of its own; sudo without a password.
+_ACCOUNT = f"""\
+mount -t tmpfs -o mode=755 tmpfs /mnt
+install -d -o 4711 -g 4711 /mnt/{USER}
+install -m 644 "$1/authorized_keys" /mnt/authorized_keys
+cat /etc/passwd - >/mnt/passwd <<END
+{USER}:*:4711:4711::/mnt/{USER}:/bin/sh
+END
+echo '{USER} ALL=(ALL) NOPASSWD: ALL' >/mnt/sudoers
+chmod 440 /mnt/sudoers
+mount --bind /mnt/passwd /etc/passwd
+mount --bind /mnt/sudoers /etc/sudoers
+"""
+
+
+def missing(*more: str) -> str | None:
     """Say what this machine lacks for a rig, or None."""
-    for program in (SSHD, "ssh-keygen", "ip", "unshare", "nsenter"):
+    for program in (SSHD, "ssh-keygen", "ip", "unshare", "nsenter", *more):
         if shutil.which(program) is None:
             return f"no {program}"
     return None if os.geteuid() == 0 else "namespaces with an sshd in them need root"
@@ -108,9 +124,11 @@ class Rig:
         folder: For keys, configurations and the manifest.
         topology: What the experiment is to carry.
         disk_mib: Size of each node's ``/var/tmp``.
+        user: Who logs in: root, or ``USER``, as on CloudLab.
     """
 
-    def __init__(self, folder: Path, topology: Topology, *, disk_mib: int = 512) -> None:
+    def __init__(self, folder: Path, topology: Topology, *, disk_mib: int = 512, user: str = "root") -> None:
+        self.user = user
         self.folder = folder
         self.boxes: dict[str, Box] = {}
         self.links: dict[str, str] = {}
@@ -170,12 +188,17 @@ class Rig:
         box = self.boxes[name] = Box(name, folder, address, _holder(self._disk_mib))
         box.new_host_key()
         shutil.copy(f"{self.identity}.pub", folder / "authorized_keys")
-        (folder / "config").write_text(_CONFIG.format(address=address, folder=folder))
+        keys = folder / "authorized_keys"
+        if self.user != "root":
+            keys = Path("/mnt/authorized_keys")
+            box.enter("sh", "-euc", _ACCOUNT, "sh", str(folder))
+        (folder / "config").write_text(_CONFIG.format(address=address, folder=folder, keys=keys))
         self._cable(box, "mgmt0", f"m{number}", "mgmt")
         box.enter("ip", "link", "set", "lo", "up")
         box.enter("ip", "address", "add", f"{address}/24", "dev", "mgmt0")
-        services = ET.SubElement(node, f"{{{RSPEC}}}services")
-        login = {"authentication": "ssh-keys", "hostname": address, "port": "22", "username": "root"}
+        services = node.find(f"{{{RSPEC}}}services")
+        assert services is not None
+        login = {"authentication": "ssh-keys", "hostname": address, "port": "22", "username": self.user}
         ET.SubElement(services, f"{{{RSPEC}}}login", login)
         for count, end in enumerate(node.iter(f"{{{RSPEC}}}interface")):
             nic = f"exp{count}"

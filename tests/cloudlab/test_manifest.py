@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import struct
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ import pytest
 from testbed.backends.base import BackendOptions
 from testbed.backends.cloudlab import clock, facts, partition
 from testbed.backends.cloudlab.manifest import Manifest, read_manifest
+from testbed.backends.cloudlab.problems import NodeError
 from testbed.backends.plan import make_plan
 from testbed.errors import CapabilityError, ConfigError
 from testbed.scenarios import layout
@@ -34,6 +36,7 @@ NODE = """
       <login authentication="ssh-keys" hostname="hp{number}.utah.cloudlab.us" port="22" username="grace"/>
     </services>
   </node>"""
+MAC = "9c:dc:71:7b:2e:01"
 LAN = '<link client_id="{name}">{ends}</link>'
 HEAD = '<rspec xmlns="http://www.geni.net/resources/rspec/3" type="{kind}">'
 
@@ -80,6 +83,10 @@ def test_a_manifest_says_who_is_where(three: Manifest) -> None:
         (manifest_text(links={}, names=("h1",)).replace("services", "gone"), "has no <login"),
         (manifest_text(links={}, names=("h1",)).replace('port="22"', 'port="ssh"'), "1 to 65535, found 'ssh'"),
         (manifest_text(links={}, names=("h1",)).replace("9cdc717b2e01", ""), "has no MAC address, found ''"),
+        (
+            manifest_text(links={}, names=("h1",)).replace("9c:dc:71:7b:2f:01", "9CDC717B2E01"),
+            "interfaces h1:eth0 and h1:eth1 of node 'h1' share one NIC",
+        ),
     ],
 )
 def test_what_is_wrong_with_a_manifest_is_said(tmp_path: Path, text: str, words: str) -> None:
@@ -149,3 +156,45 @@ def test_facts_are_judged(three: Manifest) -> None:
     assert "no interface has the address 9c:dc:71:7b:2f:01" in bad["NIC"]
     nics = [words for level, what, words in found.findings() if (level, what) == ("ok", "NIC")]
     assert "ConnectX-4" in nics[0]
+    with pytest.raises(NodeError, match=r"^node h1: unfit \(kernel\): 5\.4\.0-100 x86_64 \(wanted 5\.12 or later\); "):
+        found.demand(space=False)
+    full = dataclasses.replace(
+        found, release="6.1.0", uid=0, lacks=(), nics=dict.fromkeys(macs(found), found.nics[MAC])
+    )
+    with pytest.raises(NodeError, match=r"^node h1: no space: 0\.0 GiB"):
+        full.demand(space=True)
+    full.demand(space=False)
+
+
+@pytest.mark.parametrize(
+    ("change", "what"),
+    [
+        ({"uid": 1000}, "root"),
+        ({"lacks": ("tc",)}, "tools"),
+        ({"architecture": "aarch64"}, "machine"),
+        ({"nics": {}}, "NIC"),
+    ],
+)
+def test_a_node_that_is_unfit_is_refused(three: Manifest, change: dict[str, Any], what: str) -> None:
+    text = "release 6.1.0\nmachine x86_64\nuid 0\nfree_bytes 10000000000\niommu_groups 0\nend facts\n"
+    found = facts.parse(three.machines["h1"], text)
+    nic = facts.Nic(name="ens1", driver="ice", pci_id="0x8086:0x1592", mtu=1500, state="up")
+    fit = dataclasses.replace(found, nics=dict.fromkeys(macs(found), nic))
+    fit.demand(space=True)
+    with pytest.raises(NodeError) as raised:
+        dataclasses.replace(fit, **change).demand(space=True)
+    assert (raised.value.node, raised.value.verdict) == ("h1", f"unfit ({what})")
+
+
+def test_an_iommu_is_asked_for_where_dpdk_needs_it(three: Manifest) -> None:
+    text = "release 6.1.0\nmachine x86_64\nuid 0\nfree_bytes 10000000000\niommu_groups {}\n"
+    text += "nic 9c:dc:71:7b:2e:01 ens1f0 ice 0x8086 0x1592 1500 up\nend facts\n"
+    for groups, level in ((0, "note"), (7, "ok")):
+        found = facts.parse(three.machines["h1"], text.format(groups)).findings()
+        ((judged, words),) = [(how, words) for how, what, words in found if what == "NIC" and "ens1f0" in words]
+        assert judged == level
+        assert ("needs an IOMMU" in words) == (level == "note")
+
+
+def macs(found: facts.Facts) -> list[str]:
+    return [port.mac for port in found.machine.ports]

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import importlib.util
+import subprocess
 import sys
 import types
 import xml.etree.ElementTree as ET
@@ -84,6 +85,14 @@ def shape(xml: str | bytes) -> dict[str, Any]:
             link.get("client_id"): [end.get("client_id") for end in link.iter(tag("interface_ref"))]
             for link in root.iter(tag("link"))
         },
+        "services": {
+            node.get("client_id"): [(one.get("shell"), one.get("command")) for one in node.iter(tag("execute"))]
+            for node in root.iter(tag("node"))
+        },
+        "link settings": {
+            link.get("client_id"): sorted(one.tag for one in link if "emulab" in one.tag)
+            for link in root.iter(tag("link"))
+        },
         "images": {image.get("name") for image in root.iter(tag("disk_image"))},
     }
 
@@ -93,6 +102,25 @@ def shape(xml: str | bytes) -> dict[str, Any]:
 def test_it_asks_for_what_the_command_renders(portal: dict[str, Any], layout: str, count: int) -> None:
     found = shape(run(portal, layout=layout, count=count, hardware="d6515"))
     assert found == shape(request(scenario(layout, n=count), hardware="d6515"))
+
+
+def test_packages_are_installed_one_by_one_after_fresh_lists(portal: dict[str, Any]) -> None:
+    found = shape(run(portal, layout="lan", count=2, huge_pages=0))
+    ((shell, command),) = found["services"]["h1"]
+    assert shell == "sh"
+    # Executed with a sudo that has no list at first, and does not know one of the packages.
+    script = "sudo() { case $2 in update) fresh=1 ;; *) "
+    script += '[ -n "$fresh" ] && echo "$4" && [ "$4" != tcpdump ] ;; esac; }\n'
+    done = subprocess.run(["sh", "-c", script + command], capture_output=True, text=True, check=False)
+    assert done.stdout.split() == ["iperf3", "ethtool", "tcpdump", "mptcpize", "nftables"]
+
+
+def test_a_node_type_with_too_few_nics_is_warned_of() -> None:
+    argv = [sys.executable, "-m", "testbed", "cloudlab", "profile", "chain:n=3", "--hardware"]
+    for hardware, warned in (("xl170", True), ("d6515", False), ("unknown", False)):
+        done = subprocess.run([*argv, hardware], capture_output=True, text=True, check=True, cwd=PROFILE.parent)
+        words = f"warning: a node has 2 links here, and {hardware} has 1 NIC for them"
+        assert (words in done.stderr) == warned
 
 
 def test_a_number_that_makes_no_sense_is_refused(portal: dict[str, Any]) -> None:

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.cloudlab.rig import Rig
 
-FIRST, SECOND, THIRD = (f"test_loss.test_{name}" for name in ("first", "second", "third"))
+FIRST, SECOND, THIRD, FOURTH = (f"test_loss.test_{name}" for name in ("first", "second", "third", "fourth"))
 SUITE = """
 import pathlib, pytest
 HERE = pathlib.Path(__file__).parent
@@ -38,6 +38,10 @@ def test_second(network):
 @pytest.mark.scenario("lan", n=2)
 def test_third(network):
     assert network["h2"].run("true").returncode == 0
+
+@pytest.mark.scenario("single")
+def test_fourth(network):
+    assert network["h1"].run("true").returncode == 0
 """
 
 
@@ -82,11 +86,12 @@ def test_a_run_that_loses_a_node_is_completed_by_the_next(rig: Rig, suite: Suite
     assert "node h2: connection lost" in words
     assert "2 cases did not run or met an error: testbed cloudlab run --manifest" in words
     assert "--resume one" in words
-    assert verdicts(tmp_path / "one") == {FIRST: "passed", SECOND: "error", THIRD: "error"}
+    # It goes on with what the node that is left can do.
+    assert verdicts(tmp_path / "one") == {FIRST: "passed", SECOND: "error", THIRD: "error", FOURTH: "passed"}
     suite.mend()
     words = end(start(rig, "run", "--resume", "one", "--run-dir", "two", cwd=tmp_path), 0)
-    assert "1 finished cases are kept, 2 are run" in words
-    assert list(verdicts(tmp_path / "two").items()) == [(FIRST, "passed"), (SECOND, "passed"), (THIRD, "passed")]
+    assert "2 finished cases are kept, 2 are run" in words
+    assert verdicts(tmp_path / "two") == dict.fromkeys((FIRST, SECOND, THIRD, FOURTH), "passed")
     record = Path("cases/loss/test_loss.test_first/1/record.json")
     assert (tmp_path / "two" / record).read_bytes() == (tmp_path / "one" / record).read_bytes()
     assert "test_first" in (tmp_path / "two" / "report.html").read_text()
@@ -105,34 +110,34 @@ def test_ctrl_c_keeps_what_is_finished_also_of_a_run_that_completes_another(
     first.send_signal(signal.SIGINT)
     words = end(first, 130)
     assert "--resume one" in words
-    assert verdicts(tmp_path / "one") == {FIRST: "passed", SECOND: "not run", THIRD: "not run"}
+    assert verdicts(tmp_path / "one") == {FIRST: "passed", SECOND: "not run", THIRD: "not run", FOURTH: "not run"}
     assert [state(box) for box in rig.boxes.values()] == before, "a node is not as it was"
     # From another folder, as nothing of the command line says where the suite lies.
     second = start(rig, "run", "--resume", "../one", "--run-dir", "two", cwd=away)
     suite.wait(second)
     second.send_signal(signal.SIGINT)
-    assert "1 finished cases are kept, 2 are run" in end(second, 130)
-    assert verdicts(away / "two") == {FIRST: "passed", SECOND: "not run", THIRD: "not run"}
+    assert "1 finished cases are kept, 3 are run" in end(second, 130)
+    assert verdicts(away / "two") == {FIRST: "passed", SECOND: "not run", THIRD: "not run", FOURTH: "not run"}
     assert [state(box) for box in rig.boxes.values()] == before, "a node is not as it was"
     suite.mend()
     words = end(start(rig, "run", "--resume", "two", "--run-dir", "three", cwd=away), 0)
-    assert "1 finished cases are kept, 2 are run" in words
-    assert verdicts(away / "three") == {FIRST: "passed", SECOND: "passed", THIRD: "passed"}
+    assert "1 finished cases are kept, 3 are run" in words
+    assert verdicts(away / "three") == dict.fromkeys((FIRST, SECOND, THIRD, FOURTH), "passed")
 
 
 def test_a_run_that_is_killed_in_its_first_case_says_what_it_lacks(rig: Rig, suite: Suite, tmp_path: Path) -> None:
     file = suite.folder / "test_loss.py"
     file.write_text(file.read_text().replace("test_first", "test_later").replace("test_second", "test_first", 1))
     lines = file.read_text().split("@pytest")
-    file.write_text("@pytest".join([lines[0], lines[2], lines[1], lines[3]]))
+    file.write_text("@pytest".join([lines[0], lines[2], lines[1], *lines[3:]]))
     first = start(rig, "run", "suites/loss", "--run-dir", "one", cwd=tmp_path)
     suite.wait(first)
     os.kill(first.pid, signal.SIGKILL)
     end(first, -signal.SIGKILL)
     suite.mend()
     words = end(start(rig, "run", "--resume", "one", "--run-dir", "two", cwd=tmp_path), 0)
-    assert "0 finished cases are kept, 3 are run" in words
-    assert verdicts(tmp_path / "two") == {FIRST: "passed", "test_loss.test_later": "passed", THIRD: "passed"}
+    assert "0 finished cases are kept, 4 are run" in words
+    assert verdicts(tmp_path / "two") == dict.fromkeys((FIRST, "test_loss.test_later", THIRD, FOURTH), "passed")
 
 
 def test_suites_beside_resume_are_refused(rig: Rig, tmp_path: Path) -> None:

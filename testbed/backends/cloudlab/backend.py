@@ -21,6 +21,7 @@ from testbed.backends.cloudlab.nodes import Nodes
 from testbed.backends.cloudlab.problems import NodeLacks
 from testbed.backends.cloudlab.remote import RemoteAgent
 from testbed.backends.cloudlab.ssh import Access
+from testbed.backends.cloudlab.variables import IDENTITY, KNOWN_HOSTS, MANIFEST, PATIENCE, TAKE_OVER, USER
 from testbed.backends.network import Network
 from testbed.backends.recorders import NullRecorder
 from testbed.backends.scratch import Scratch
@@ -29,13 +30,6 @@ from testbed.errors import ConfigError
 if TYPE_CHECKING:
     from testbed.scenarios.layout import Interface
     from testbed.scenarios.topology import Topology
-
-MANIFEST = "TESTBED_MANIFEST"
-KNOWN_HOSTS = "TESTBED_KNOWN_HOSTS"
-IDENTITY = "TESTBED_IDENTITY"
-USER = "TESTBED_SSH_USER"
-PATIENCE = "TESTBED_PATIENCE_S"
-TAKE_OVER = "TESTBED_TAKE_OVER"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +109,10 @@ class CloudlabBackend(Backend):
         self._owner = f"{socket.gethostname()}:{os.getpid()}:{secrets.token_hex(4)}"
 
     def capabilities(self, options: BackendOptions | None = None) -> frozenset[str]:
-        """Start an agent on every node of the manifest, and ask what all of them can do; once per process."""
+        """Start an agent on every node that can be used, and ask what all of them can do.
+
+        A node that is off is no reason to say nothing of the others: the cases that need it are errors anyhow.
+        """
         nodes = self._nodes(options or BackendOptions())
         return _capabilities(self, nodes)
 
@@ -209,7 +206,7 @@ def _capabilities_of(backend: CloudlabBackend, names: tuple[str, ...]) -> frozen
 
 
 def _capabilities(backend: CloudlabBackend, nodes: Nodes) -> frozenset[str]:
-    return _capabilities_of(backend, tuple(nodes.manifest.machines))
+    return _capabilities_of(backend, tuple(nodes.usable()))
 
 
 def _take_addresses(network: Network, fleet: Fleet) -> None:

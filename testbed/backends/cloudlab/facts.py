@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from testbed.backends.cloudlab import store
+from testbed.backends.cloudlab.nodetypes import DPDK_DRIVERS
 from testbed.backends.cloudlab.problems import NodeError
 
 if TYPE_CHECKING:
@@ -15,23 +16,6 @@ if TYPE_CHECKING:
 
 Level = Literal["ok", "note", "bad"]
 _OLDEST = (5, 12)  # mount_setattr(2): the agent makes what nodes see of the machine read-only
-DPDK_DRIVERS = {
-    "mlx5_core": "ConnectX-4 and later: driver mlx5, beside the kernel's",
-    "mlx4_core": "ConnectX-3: driver mlx4, beside the kernel's",
-    "ixgbe": "Intel 82599 and X520: driver ixgbe, with vfio-pci",
-    "i40e": "Intel X710 and XL710: driver i40e, with vfio-pci",
-    "ice": "Intel E810: driver ice, with vfio-pci",
-    "bnxt_en": "Broadcom NetXtreme-E: driver bnxt, with vfio-pci",
-}
-"""Kernel drivers whose NICs DPDK drives, too, and how."""
-NODE_TYPES = {
-    "c6525-25g": "2 x ConnectX-5 25 Gbit/s, AMD 7302P (Utah)",
-    "c6525-100g": "ConnectX-5 Ex 100 Gbit/s and ConnectX-5 25 Gbit/s, AMD 7402P (Utah)",
-    "xl170": "2 x ConnectX-4 Lx 25 Gbit/s, Intel E5-2640v4 (Utah)",
-    "d6515": "2 x ConnectX-5 100 Gbit/s, AMD 7452 (Utah)",
-    "r7525": "ConnectX-5 25 Gbit/s and BlueField-2 100 Gbit/s, 2 x AMD 7542 (Clemson)",
-}
-"""Node types of CloudLab whose experiment NICs DPDK drives."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +44,8 @@ class Facts:
         lacks: Tools that the run needs and that are missing.
         free_bytes: Of the store's file system.
         nics: Experiment NICs by MAC address.
-        has: Names and sizes in bytes of what is in the store.
+        has: Names and sizes in bytes of what is whole in the store: its bytes are those that its name says.
+        broken: Names of what is not.
         live: Networks that run there now, and whose they are.
     """
 
@@ -77,6 +62,7 @@ class Facts:
     free_bytes: int
     nics: dict[str, Nic] = field(default_factory=dict)
     has: dict[str, int] = field(default_factory=dict)
+    broken: tuple[str, ...] = ()
     live: dict[str, str] = field(default_factory=dict)
 
     def findings(self) -> list[tuple[Level, str, str]]:
@@ -99,6 +85,8 @@ class Facts:
         found.append(("ok" if self.huge_free else "note", "huge pages", huge))
         found.append(("ok" if self.dpdk else "note", "DPDK", self.dpdk or "no libdpdk (catnip brings its own)"))
         found.append(("ok" if self.free_bytes > store.SPARE_BYTES else "bad", "free space", _gib(self.free_bytes)))
+        if self.broken:
+            found.append(("note", "store", f"{len(self.broken)} damaged files there; a run sends what it needs again"))
         found.extend(("note", "in use", f"network {name} of {owner}") for name, owner in self.live.items())
         return found
 
@@ -111,6 +99,9 @@ class Facts:
                 continue
             how = DPDK_DRIVERS.get(nic.driver)
             text = f"{port.client_id}: {nic.name}, {nic.driver} {nic.pci_id}, mtu {nic.mtu}, {nic.state}"
+            if how is not None and "vfio-pci" in how and not self.iommu:
+                found.append(("note", "NIC", f"{text}; DPDK: {how}, which needs an IOMMU, and the node shows none"))
+                continue
             found.append(("ok" if how else "note", "NIC", f"{text}; DPDK: {how or 'only by AF_PACKET'}"))
         return found
 
@@ -131,8 +122,12 @@ class Facts:
             raise NodeError(self.machine.name, verdict, "; ".join(text for _, text in bad))
 
 
-def ask(connection: Connection) -> Facts:
-    """Ask a node; also makes the store's folder there.
+def ask(connection: Connection, *, make: bool = False) -> Facts:
+    """Ask a node.
+
+    Args:
+        connection: To it.
+        make: Make the store's folder there, too; else nothing is changed.
 
     Raises:
         NodeError: It does not answer, or not with facts.
@@ -140,7 +135,8 @@ def ask(connection: Connection) -> Facts:
     machine = connection.machine
     path = store.store_path(machine.user)
     macs = [port.mac for port in machine.ports]
-    done = connection.run(["sh", "-s", "--", "facts", path, machine.user, *macs], stdin=store.script().read_bytes())
+    words = ["sh", "-s", "--", "facts", path, machine.user, "make" if make else "look", *macs]
+    done = connection.run(words, stdin=store.script().read_bytes())
     if done.status or "end facts" not in done.stdout:
         words = done.stderr.strip().splitlines()[-1:] or ["nothing"]
         raise NodeError(
@@ -176,6 +172,7 @@ def parse(machine: Machine, text: str) -> Facts:
         free_bytes=int(one.get("free_bytes", "0")),
         nics=nics,
         has={words[1]: int(words[2]) for words in lines if words[:1] == ["has"] and len(words) == 3},
+        broken=tuple(words[1] for words in lines if words[:1] == ["broken"]),
         live={words[1]: " ".join(words[2:]) for words in lines if words[:1] == ["live"]},
     )
 

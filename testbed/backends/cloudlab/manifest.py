@@ -102,7 +102,25 @@ def read_manifest(path: Path, *, user: str | None = None) -> Manifest:
     found_twice = {machine.name for machine in machines if [other.name for other in machines].count(machine.name) > 1}
     if found_twice:
         raise ConfigError(f"the manifest {path} names {sorted(found_twice)} twice")
+    _check_macs(machines, path)
     return Manifest({machine.name: machine for machine in machines})
+
+
+def _check_macs(machines: list[Machine], path: Path) -> None:
+    """Make sure that a MAC address tells which NIC is meant.
+
+    Raises:
+        ConfigError: Two interfaces of a node have the same.
+    """
+    for machine in machines:
+        for port in machine.ports:
+            same = [other.client_id for other in machine.ports if other.mac == port.mac]
+            if len(same) > 1:
+                what = (
+                    f"{path}: the interfaces {' and '.join(same)} of node {machine.name!r} share one NIC ({port.mac})"
+                )
+                hint = "ask for links without multiplexing, as testbed cloudlab profile does, and for enough NICs"
+                raise ConfigError(f"{what}; testbed needs one for each", hint=hint)
 
 
 def _machine(node: ET.Element, links: dict[str, str], user: str | None, path: Path) -> Machine:

@@ -7,7 +7,7 @@
 #   agent   pid of the agent
 #   in      a pipe to it
 #   nics    one line per NIC: "NAME up|down GRO LRO WIRE", as it was before, and the wire that was made for it
-# usage: node.sh facts STORE USER MAC... | serve STORE ID OWNER TAKE | wire STORE ID INNER:NIC:MTU... | clean STORE
+# usage: node.sh facts STORE USER look|make MAC... | serve STORE ID OWNER TAKE AGENT | wire STORE ID INNER:NIC:MTU... | clean STORE
 set -eu
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
@@ -19,17 +19,18 @@ start_time() { # of a process, in clock ticks since boot; nothing where it is go
 
 nic_of_mac() {
     for nic in /sys/class/net/*; do
-        # A NIC, and no VLAN or bridge that has taken over its address.
         [ -f "$nic/address" ] || continue
         read -r mac <"$nic/address"
         [ "$mac" = "$1" ] || continue
-        [ -e "$nic/bridge" ] || { echo "${nic##*/}"; return; }
+        # A NIC, and no VLAN, bond, bridge or macvlan that has taken over its address: those stand on lower ones.
+        set -- "$1" "$nic"/lower_*
+        [ -e "$nic/bridge" ] || [ -e "$2" ] || { echo "${nic##*/}"; return; }
     done
 }
 
-facts() {
-    store=$1 user=$2
-    shift 2
+facts() { # what there is; only `make` changes anything: it makes the store's folder
+    store=$1 user=$2 how=$3
+    shift 3
     echo "release $(uname -r)"
     echo "machine $(uname -m)"
     echo "uid $(id -u)"
@@ -38,7 +39,6 @@ facts() {
             HugePages_Total:) echo "huge_total $value" ;;
             HugePages_Free:) echo "huge_free $value" ;;
             Hugepagesize:) echo "huge_kib $value" ;;
-            MemAvailable:) echo "memory_kib $value" ;;
         esac
     done </proc/meminfo
     for tool in ip tc ethtool nsenter ps; do
@@ -49,8 +49,11 @@ facts() {
     fi
     # shellcheck disable=SC2012  # only to know whether there is one
     echo "iommu_groups $(ls /sys/kernel/iommu_groups 2>/dev/null | wc -l)"
-    install -d -m 755 -o "$user" "$store" "$store/incoming" # SFTP works as the user, and has no sudo
-    echo "free_bytes $(df -P -B1 "$store" | awk 'NR == 2 { print $4 }')"
+    # SFTP works as the user, and has no sudo.
+    [ "$how" = look ] || install -d -m 755 -o "$user" "$store" "$store/incoming"
+    place=$store
+    [ -d "$place" ] || place=${store%/*}
+    echo "free_bytes $(df -P -B1 "$place" | awk 'NR == 2 { print $4 }')"
     for mac in "$@"; do
         nic=$(nic_of_mac "$mac")
         [ -n "$nic" ] || continue
@@ -60,7 +63,11 @@ facts() {
         mtu=$(cat "/sys/class/net/$nic/mtu")
         echo "nic $mac $nic $driver $vendor $device $mtu $(cat "/sys/class/net/$nic/operstate")"
     done
-    find "$store" -maxdepth 1 -type f -name '????????????????????????????????*' -printf 'has %f %s\n'
+    [ ! -d "$store" ] || find "$store" -maxdepth 1 -type f -name '????????????????????????????????*' -exec sha256sum {} + |
+        while read -r sum file; do # a file is named by its bytes, or it is damaged
+            name=${file##*/}
+            if [ "$sum" = "$name" ]; then echo "has $name $(stat -c %s "$file")"; else echo "broken $name"; fi
+        done
     for live in "$store"/live/*; do
         [ -d "$live" ] && alive "$live" && echo "live ${live##*/} $(cat "$live/owner")"
     done

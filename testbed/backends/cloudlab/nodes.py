@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 _TRIES = 2  # at a node that does not let us in, before it counts as gone
 _AGAIN_S = 30.0  # after which one that is gone is asked again, for it may have come back
 _SHORT_S = 10.0
+_SILENT = frozenset({"no answer", "slow node", "connection lost"})
 
 
 @dataclass
@@ -69,7 +70,7 @@ class Nodes:
     agent: Path
     files: tuple[Path, ...] = ()
     _ready: dict[str, ReadyNode] = field(default_factory=dict)
-    _lost: dict[str, tuple[int, float]] = field(default_factory=dict)
+    _lost: dict[str, tuple[int, float, NodeError]] = field(default_factory=dict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def ready(self, names: Iterable[str]) -> list[ReadyNode]:
@@ -87,19 +88,44 @@ class Nodes:
         found = self._ready.get(machine.name)
         if found is not None and found.connection.alive:
             return found
-        failures, asked = self._lost.get(machine.name, (0, 0.0))
-        if failures >= _TRIES and time.monotonic() - asked < _AGAIN_S:
+        failures, asked, why = self._lost.get(machine.name, (0, 0.0, None))
+        if why is not None and failures >= _TRIES and time.monotonic() - asked < _AGAIN_S:
+            if why.verdict not in _SILENT:
+                raise NodeError(why.node, why.verdict, why.detail, hint=why.hint)
             detail = f"{machine.host} port {machine.port} did not let us in {failures} times in a row"
             raise NodeError(machine.name, "gone", detail, hint="testbed cloudlab run --resume RUN, when it is back")
         try:
             ready = self._enter(machine, self.access if not failures else self._impatient)
-        except NodeError:
-            self._lost[machine.name] = (failures + 1, time.monotonic())
+        except NodeError as error:
+            self._lost[machine.name] = (failures + 1, time.monotonic(), error)
             raise
         self._lost.pop(machine.name, None)
         with self._lock:
             self._ready[machine.name] = ready
         return ready
+
+    def usable(self) -> list[str]:
+        """Give the names of the nodes that can be used now, in the order of the manifest.
+
+        Raises:
+            NodeError: None can; the first one's trouble.
+        """
+
+        def one(machine: Machine) -> NodeError | None:
+            try:
+                self._one(machine)
+            except NodeError as error:
+                return error
+            return None
+
+        machines = list(self.manifest.machines.values())
+        with ThreadPoolExecutor(max_workers=len(machines)) as pool:
+            troubles = list(pool.map(one, machines))
+        found = [machine.name for machine, trouble in zip(machines, troubles, strict=True) if trouble is None]
+        first = next((trouble for trouble in troubles if trouble is not None), None)
+        if first is not None and not found:
+            raise first
+        return found
 
     @property
     def _impatient(self) -> Access:
@@ -110,7 +136,7 @@ class Nodes:
         """Connect to a node, check it, and send it what it lacks."""
         connection = Connection(machine, access)
         try:
-            facts = facts_.ask(connection)
+            facts = facts_.ask(connection, make=True)
             kept = Store(connection, facts)
             facts.demand(space=bool(kept.missing(self._needed)))
             kept.put(self._needed)
@@ -124,7 +150,7 @@ class Nodes:
         return (store.script(), self.agent, *self.files)
 
     def look(self) -> dict[str, Facts | NodeError]:
-        """Ask all nodes what they are; sends nothing but questions, and makes no more than the store's folder."""
+        """Ask all nodes what they are; sends nothing but questions, and changes nothing there."""
 
         def one(machine: Machine) -> Facts | NodeError:
             try:

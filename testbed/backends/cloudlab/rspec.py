@@ -21,19 +21,25 @@ _SCHEMA = "http://www.w3.org/2001/XMLSchema-instance"
 _LOCATION = f"{RSPEC} {RSPEC}/request.xsd"
 IMAGE = "urn:publicid:IDN+emulab.net+image+emulab-ops//UBUNTU22-64-STD"
 HARDWARE = "c6525-25g"
+PACKAGES = "iperf3 ethtool tcpdump mptcpize nftables"
+HUGE_PAGES = 1024
+# One by one: an image that does not know one of them is to have the others. `profile.py` says the same.
+INSTALL = f"sudo apt-get update; for package in {PACKAGES}; do sudo apt-get install -y $package; done"
 _PREFIX = {RSPEC: "", EMULAB: "emulab", _SCHEMA: "xsi"}
 
 
-def request(topology: Topology, *, hardware: str = HARDWARE, image: str = IMAGE) -> str:
+def request(topology: Topology, *, hardware: str = HARDWARE, image: str = IMAGE, huge_pages: int = HUGE_PAGES) -> str:
     """Render the request whose experiment can carry a topology.
 
     Hosts and routers become machines, cables become links, switches (with all links that meet in them) LANs. Delays,
-    losses and rates are not in it: testbed puts them on when a case asks for them.
+    losses and rates are not in it: testbed puts them on when a case asks for them. Each link has a NIC of its own at
+    each end: machines find theirs by its MAC address, which the VLANs of a shared one would share, too.
 
     Args:
         topology: What is to be carried.
         hardware: Node type.
         image: URN of the disk image.
+        huge_pages: Of 2 MiB, on each machine; 0 leaves them as the image has them.
 
     Raises:
         ConfigError: The topology has no machine.
@@ -54,6 +60,10 @@ def request(topology: Topology, *, hardware: str = HARDWARE, image: str = IMAGE)
         for interface in interfaces:
             if interface.node == name:
                 _interface(node, interface)
+        services = _child(node, "services")
+        pages = [f"sudo sysctl -w vm.nr_hugepages={huge_pages}"] if huge_pages else []
+        for command in (INSTALL, *pages):
+            ET.SubElement(services, f"{{{RSPEC}}}execute", {"shell": "sh", "command": command})
     for name, members in _lans(topology, interfaces):
         link = _child(root, "link", client_id=name)
         for interface in members:
@@ -61,9 +71,15 @@ def request(topology: Topology, *, hardware: str = HARDWARE, image: str = IMAGE)
         _child(link, "link_type", name="lan")
         # Full speed of the NIC, and no machine of CloudLab's between them that shapes.
         ET.SubElement(link, f"{{{EMULAB}}}best_effort", {"enabled": "true"})
-        ET.SubElement(link, f"{{{EMULAB}}}link_multiplexing", {"enabled": "true"})
     ET.indent(root)
     return '<?xml version="1.0" encoding="UTF-8"?>\n' + ET.tostring(root, encoding="unicode") + "\n"
+
+
+def most_links(topology: Topology) -> int:
+    """Give the largest number of links that a host or router has: so many NICs a machine must have."""
+    kinds = {node.name: node.kind for node in topology.nodes}
+    found = [one.node for one in layout.interfaces(topology) if kinds[one.node] != "switch"]
+    return max((found.count(name) for name in set(found)), default=0)
 
 
 def _child(parent: ET.Element, tag: str, **attributes: str) -> ET.Element:

@@ -302,6 +302,10 @@ class Connection:
             await sftp.put(os.fspath(local), part, max_requests=_REQUESTS)
             if (await sftp.stat(part)).size != size:
                 return False
+            # A node that loses power must not have the name without the bytes.
+            with contextlib.suppress(asyncssh.SFTPOpUnsupported):
+                async with sftp.open(part, "r+b") as file:
+                    await file.fsync()
             await sftp.chmod(part, 0o755)
             await sftp.posix_rename(part, target)
             return True

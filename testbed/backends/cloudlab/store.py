@@ -100,7 +100,7 @@ class Store:
 
 def store_path(user: str) -> str:
     """Give the store's folder: on the node's own disk, as the home folders of CloudLab are one NFS share for all."""
-    return f"/var/tmp/testbed-{user}"  # noqa: S108  # made by root, its entries are checked by their digest
+    return f"/var/tmp/testbed-{user}"  # noqa: S108  # the node checks every file there by its digest, in node.sh's facts
 
 
 def _mib(count: int) -> str:
