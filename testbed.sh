@@ -4,6 +4,8 @@
 # The launcher: sets up what is missing (Debian packages, a virtual environment beside this file), then runs the CLI with
 # the given arguments. A stamp in the virtual environment makes the second start cheap; it is written last, so an
 # interrupted set-up is simply continued. Exit code 7: this machine cannot, and the one command to type is printed.
+# There are two sets of packages, each with a stamp of its own: what building and running needs, and with it what only
+# `check` and `bench` need. TESTBED_PACKAGES=all in the environment asks for the second before any command.
 set -eu
 
 # Where this file really lies, whatever symbolic link it was called by.
@@ -17,8 +19,19 @@ while [ -L "$self" ]; do
 done
 here=$(CDPATH='' cd -- "$(dirname -- "$self")" && pwd -P)
 venv=$here/.venv
-stamp=$venv/.testbed-stamp
 packages=$here/testbed/packages.txt
+
+# The first word that is no option is the command.
+every=
+for word in "$@"; do
+    case $word in
+        -*) ;;
+        check | bench) every=yes && break ;;
+        *) break ;;
+    esac
+done
+[ "${TESTBED_PACKAGES:-}" != all ] || every=yes
+stamp=$venv/.testbed-stamp${every:+-all}
 
 say() { printf 'testbed.sh: %s\n' "$*" >&2; }
 
@@ -61,11 +74,17 @@ wanted_of() {
     printf '%s\n' "${1%%|*}"
 }
 
-missing_packages() {
-    while read -r spec _; do
+# The first column of the list, for what is to be done: of `check` and `bench` only where they are wanted.
+specs() {
+    while read -r spec when _; do
         case $spec in '' | '#'*) continue ;; esac
-        wanted_of "$spec"
+        case $when in check | bench) [ -n "$every" ] || continue ;; esac
+        printf '%s\n' "$spec"
     done <"$packages"
+}
+
+missing_packages() {
+    specs | while read -r spec; do wanted_of "$spec"; done
     # Not on the list, because any cargo will do, rustup's for one. Debian 12's own is too old, its cargo-web is not.
     case $(command -v cargo) in
         '' | /usr/bin/cargo)
@@ -78,7 +97,7 @@ missing_packages() {
 
 install_packages() {
     if ! command -v dpkg-query >/dev/null 2>&1; then
-        say "this is no Debian: install the like of these yourself: $(sed -n 's/^\([a-z][^ ]*\) .*/\1/p' "$packages" | tr '\n' ' ')"
+        say "this is no Debian: install the like of these yourself: $(specs | tr '\n' ' ')"
         return 0
     fi
     missing=$(missing_packages | tr '\n' ' ')
@@ -141,6 +160,8 @@ set_up() {
         install_packages
         make_venv
         fingerprint >"$stamp.new" && mv -f -- "$stamp.new" "$stamp"
+        # Who has all has the smaller set, too.
+        [ -z "$every" ] || cp -f -- "$stamp" "$venv/.testbed-stamp"
         say "ready"
     fi
     exec 9<&-

@@ -229,7 +229,9 @@ def _packages() -> Iterator[Check]:
     yield Check("packages", "ok", f"{len(wanted) - len(missing)} of {len(wanted)} installed")
     for name, when, purpose in missing:
         status = "missing" if when in {"build", "run"} else "limited"
-        yield Check(f"package {name}", status, f"not installed; for {purpose}", f"apt-get install -y {name}", name)
+        by_command = f"; testbed.sh {when} does so, too" if when in {"check", "bench"} else ""
+        remedy = f"apt-get install -y {name}{by_command}"
+        yield Check(f"package {name}", status, f"not installed; for {purpose}", remedy, name)
 
 
 def _flavors() -> Iterator[Check]:

@@ -64,7 +64,7 @@ def test_the_package_list_is_well_formed() -> None:
     wanted = machine.wanted_packages()
     names = [name for alternatives, _, _ in wanted for name in alternatives]
     assert len(names) == len(set(names))
-    assert {when for _, when, _ in wanted} <= {"build", "run", "check", "bench"}
+    assert {when for _, when, _ in wanted} <= {"build", "run", "libos", "check", "bench"}
     assert all(purpose for _, _, purpose in wanted)
 
 
@@ -76,5 +76,8 @@ def test_a_missing_package_for_runs_counts_and_one_for_benchmarks_does_not(monke
         if name not in {"iperf3", "mininet"}
     )
     monkeypatch.setattr(machine, "_output", lambda *_, **__: listed)
-    found = {check.name: check.status for check in machine._packages() if check.status != "ok"}
-    assert found == {"package iperf3": "missing", "package mininet": "limited"}
+    found = {check.name: (check.status, check.remedy) for check in machine._packages() if check.status != "ok"}
+    assert found == {
+        "package iperf3": ("missing", "apt-get install -y iperf3"),
+        "package mininet": ("limited", "apt-get install -y mininet; testbed.sh check does so, too"),
+    }

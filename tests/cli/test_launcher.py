@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 # What the launcher uses of a minimal Debian; everything else must be faked or absent.
 BASIC_TOOLS = (
-    *("sh", "cat", "tr", "sed", "head", "tail", "env", "mktemp", "rm", "mv", "mkdir", "chmod"),
+    *("sh", "cat", "tr", "sed", "head", "tail", "env", "mktemp", "rm", "mv", "cp", "mkdir", "chmod"),
     *("sha256sum", "dirname", "readlink", "flock", "xargs"),
 )
 
@@ -64,12 +64,16 @@ class Copy:
         return file.read_text().splitlines() if file.exists() else []
 
     def start(
-        self, *words: str, program: Path | None = None, cwd: Path | None = None
+        self,
+        *words: str,
+        program: Path | None = None,
+        cwd: Path | None = None,
+        env: dict[str, str] | None = None,
     ) -> subprocess.CompletedProcess[str]:
         """Start the launcher with a PATH that has nothing but the fakes and the basic tools."""
         return subprocess.run(
             ["/bin/sh", str(program or self.root / "testbed.sh"), *words],
-            env={"PATH": str(self.tools), "HOME": str(self.root), "TMPDIR": str(self.tools)},
+            env={"PATH": str(self.tools), "HOME": str(self.root), "TMPDIR": str(self.tools), **(env or {})},
             cwd=cwd or "/",
             capture_output=True,
             text=True,
@@ -102,6 +106,60 @@ def test_missing_packages_as_root_are_installed_with_one_command(copy: Copy) -> 
     done = copy.start("version")
     assert done.returncode == 0, done.stderr
     assert copy.log()[:2] == ["apt-get update", "apt-get install -y --no-install-recommends bison iperf3"]
+
+
+OF_CHECK = 'case "$*" in *iperf3|*shellcheck|*valgrind|*mininet) ;; *) printf installed ;; esac'
+
+
+@pytest.mark.parametrize(
+    ("words", "packages"),
+    [
+        (["run", "check"], "iperf3"),
+        (["version"], "iperf3"),
+        ([], "iperf3"),
+        (["--debug", "make", "test"], "iperf3"),
+        (["check"], "iperf3 shellcheck mininet valgrind"),
+        (["--debug", "check", "ruff"], "iperf3 shellcheck mininet valgrind"),
+        (["bench", "boot"], "iperf3 shellcheck mininet valgrind"),
+    ],
+)
+def test_only_checks_and_benchmarks_ask_for_their_packages(copy: Copy, words: list[str], packages: str) -> None:
+    copy.fake("dpkg-query", OF_CHECK)
+    done = copy.start(*words)
+    assert done.returncode == 7
+    assert done.stderr.endswith(f" --no-install-recommends {packages}\n")
+
+
+def test_the_environment_may_ask_for_all_packages(copy: Copy) -> None:
+    copy.fake("dpkg-query", OF_CHECK)
+    done = copy.start("version", env={"TESTBED_PACKAGES": "all"})
+    assert done.stderr.endswith(" --no-install-recommends iperf3 shellcheck mininet valgrind\n")
+
+
+def test_each_set_of_packages_has_a_stamp_of_its_own(copy: Copy) -> None:
+    copy.fake_venv()
+    assert "ready" in copy.start("version").stderr
+    assert "ready" in copy.start("check").stderr, "a check after a run looks for its own packages"
+    for tool in ("dpkg-query", "apt-cache", "id"):
+        copy.fake(tool, "exit 1")
+    for word in ("version", "check", "bench"):
+        assert copy.start(word).stderr == ""
+
+
+def test_who_has_all_has_what_a_run_needs(copy: Copy) -> None:
+    copy.fake_venv()
+    assert "ready" in copy.start("check").stderr
+    copy.fake("dpkg-query", "exit 1")
+    assert copy.start("version").stderr == ""
+
+
+def test_elsewhere_than_on_debian_the_list_is_that_of_the_command(copy: Copy) -> None:
+    copy.fake_venv()
+    (copy.tools / "dpkg-query").unlink()
+    (line,) = [line for line in copy.start("version").stderr.splitlines() if "no Debian" in line]
+    assert " iperf3 " in line
+    assert "valgrind" not in line
+    assert "valgrind" in copy.start("bench").stderr
 
 
 def test_a_failing_install_shows_its_words_and_leaves_no_stamp(copy: Copy) -> None:

@@ -91,7 +91,8 @@ def make_venv(checkout: Path) -> None:
         (binaries / name).write_text(f'{start}{words} "$@"\n')
         (binaries / name).chmod(0o755)
     (binaries / "activate").write_text(f'PATH="{binaries}:$PATH"\n')
-    (checkout / ".venv" / ".testbed-stamp").write_text(_fingerprint(checkout))
+    for stamp in (".testbed-stamp", ".testbed-stamp-all"):
+        (checkout / ".venv" / stamp).write_text(_fingerprint(checkout))
 
 
 def _fingerprint(checkout: Path) -> str:
