@@ -149,6 +149,14 @@ make_venv() {
     rm -f -- "$log"
 }
 
+# What only `check` asks for, and only where there is Go: without it, the tests that want it are skipped.
+install_actionlint() {
+    [ -n "$every" ] && [ ! -x "$venv/bin/actionlint" ] && command -v go >/dev/null 2>&1 || return 0
+    say "installing actionlint (may take some minutes)"
+    GOBIN=$venv/bin go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 >/dev/null 2>&1 </dev/null ||
+        say "actionlint could not be installed: two tests of the workflows will be skipped"
+}
+
 set_up() {
     # The lock is on this very file, so it leaves nothing behind; a second start waits, then finds all ready.
     exec 9<"$here/testbed.sh"
@@ -159,6 +167,7 @@ set_up() {
     if ! ready; then
         install_packages
         make_venv
+        install_actionlint
         fingerprint >"$stamp.new" && mv -f -- "$stamp.new" "$stamp"
         # Who has all has the smaller set, too.
         [ -z "$every" ] || cp -f -- "$stamp" "$venv/.testbed-stamp"

@@ -25,7 +25,7 @@ def run(
     summary: options.Summary = None,
     badges: options.Badges = None,
 ) -> None:
-    """Run suites, test files or single tests; without a name, all suites."""
+    """Run suites, test files or single tests; without a name, all suites of the current folder, else testbed's."""
     from testbed.backends.registry import switch_kind
     from testbed.harness.plan import resolve, run_suites
 

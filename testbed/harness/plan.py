@@ -59,7 +59,7 @@ def resolve(words: Iterable[str], root: Path | None = None) -> list[str]:
 
     Args:
         words: Names of suites (``dce-`` in front and ``_`` for ``-`` are good, too), test files, folders or node ids;
-            none = all suites.
+            none = all suites of the current folder, where it has its own, else testbed's.
         root: As of ``suites``.
 
     Raises:
@@ -77,7 +77,9 @@ def resolve(words: Iterable[str], root: Path | None = None) -> list[str]:
             raise ConfigError(f"no suite {word!r}, and no such file or folder", hint="testbed list suites")
         else:
             raise ConfigError(f"no suite {word!r}; {near_misses(name, known)}", hint="testbed list suites")
-    chosen = list(dict.fromkeys(chosen)) or [str(folder) for folder in known.values()]
+    # Whoever tests a repository of their own does not mean the suites that testbed comes with.
+    every = known if root is not None else suites(Path.cwd()) or known
+    chosen = list(dict.fromkeys(chosen)) or [str(folder) for folder in every.values()]
     if not chosen:
         raise ConfigError(f"there is no suite below {(root or Path.cwd()) / SUITES}")
     return chosen

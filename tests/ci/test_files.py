@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -75,7 +76,8 @@ def test_a_file_that_does_not_fit_is_noticed(tmp_path: Path) -> None:
 
 
 def actionlint() -> str:
-    found = shutil.which("actionlint") or shutil.which(Path.home() / "go" / "bin" / "actionlint")
+    folders = [*os.get_exec_path(), Path(sys.executable).parent, Path.home() / "go" / "bin"]
+    found = shutil.which("actionlint", path=os.pathsep.join(map(str, folders)))
     if found is None:
         pytest.skip("no actionlint: go install github.com/rhysd/actionlint/cmd/actionlint@v1.7.7 (schemas are checked)")
     return found

@@ -153,6 +153,27 @@ def test_who_has_all_has_what_a_run_needs(copy: Copy) -> None:
     assert copy.start("version").stderr == ""
 
 
+def test_actionlint_is_installed_for_checks_where_there_is_go(copy: Copy) -> None:
+    copy.fake_venv()
+    copy.fake("go", f'echo "go $*" >>"{copy.tools}/log"; : >"$GOBIN/actionlint"; chmod 755 "$GOBIN/actionlint"')
+    copy.start("version")
+    assert not [line for line in copy.log() if line.startswith("go ")]
+    assert "installing actionlint" in copy.start("check").stderr
+    (line,) = [line for line in copy.log() if line.startswith("go ")]
+    assert line.startswith("go install github.com/rhysd/actionlint/cmd/actionlint@v")
+    assert (copy.root / ".venv" / "bin" / "actionlint").exists()
+    copy.stamp.with_name(".testbed-stamp-all").unlink()
+    assert "installing actionlint" not in copy.start("check").stderr
+
+
+def test_a_check_goes_on_without_actionlint(copy: Copy) -> None:
+    copy.fake_venv()
+    copy.fake("go", "exit 1")
+    done = copy.start("check")
+    assert done.stdout == "<testbed><check>\n"
+    assert "actionlint could not be installed: two tests of the workflows will be skipped" in done.stderr
+
+
 def test_elsewhere_than_on_debian_the_list_is_that_of_the_command(copy: Copy) -> None:
     copy.fake_venv()
     (copy.tools / "dpkg-query").unlink()

@@ -56,6 +56,16 @@ def test_no_suite_at_all_is_an_error(tmp_path: Path) -> None:
         resolve([], tmp_path)
 
 
+def test_without_a_name_a_users_folder_means_its_own_suites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    root = tree(tmp_path)
+    monkeypatch.chdir(root)
+    assert resolve([]) == [str(root / "suites" / name) for name in ("mptcp", "netlink_socket", "tcp_simple")]
+    assert Path(resolve(["udp-simple"])[0]).is_dir(), "testbed's own are there by name"
+    (tmp_path / "nothing").mkdir()
+    monkeypatch.chdir(tmp_path / "nothing")
+    assert len(resolve([])) > 10, "who has none means testbed's"
+
+
 @pytest.mark.parametrize(
     ("path", "test", "suite", "name"),
     [
