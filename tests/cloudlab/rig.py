@@ -7,6 +7,7 @@ hold them, the one interface in our own namespace by its name.
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import signal
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 SSHD = "/usr/sbin/sshd"
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")  # whatever happens to us
 _NET = "10.213"
+_NUMBERS = itertools.count()
 _CONFIG = """\
 Port 22
 ListenAddress {address}
@@ -132,9 +134,9 @@ class Rig:
         self.folder = folder
         self.boxes: dict[str, Box] = {}
         self.links: dict[str, str] = {}
-        number = os.getpid() % 250
-        self._us = f"tbrig{os.getpid()}"
-        self._net = f"{_NET}.{number}"
+        number = next(_NUMBERS)  # a rig of the whole session may stand beside that of a module
+        self._us = f"tbrig{os.getpid()}.{number}"
+        self._net = f"{_NET}.{(os.getpid() + 125 * number) % 250}"
         self._lab: subprocess.Popen[bytes] | None = None
         self._disk_mib = disk_mib
         self.identity = folder / "identity"

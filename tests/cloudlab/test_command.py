@@ -36,13 +36,20 @@ def end(process: subprocess.Popen[str], status: int) -> str:
     return words
 
 
+def findings(rig: Rig) -> list[dict[str, str]]:
+    """Give what ``check --json`` finds; what it says beside that, of progress, comes first."""
+    words = end(start(rig, "check", "--json"), 0)
+    found: list[dict[str, str]] = json.loads(words[words.index("[\n") :])
+    return found
+
+
 def verdicts(folder: Path) -> dict[str, str]:
     run: dict[str, Any] = json.loads((folder / "run.json").read_text())
     return {case["case"]: case["verdict"] for case in run["cases"]}
 
 
 def test_check_and_clean(rig: Rig) -> None:
-    found = json.loads(end(start(rig, "check", "--json"), 0))
+    found = findings(rig)
     assert {row["node"] for row in found} == {"h1", "h2"}
     assert {row["what"] for row in found} >= {"kernel", "NIC", "huge pages", "DPDK", "free space"}
     assert not [row for row in found if row["level"] == "bad"]

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +15,7 @@ from testbed.backends.cloudlab.problems import NodeError
 from testbed.backends.cloudlab.ssh import Access, Connection
 from testbed.backends.cloudlab.store import Store, store_path
 from testbed.scenarios.registry import scenario
-from tests.cloudlab.test_command import end, start
+from tests.cloudlab.test_command import end, findings, start
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,8 +52,7 @@ def test_a_file_with_other_bytes_of_the_same_number_is_sent_again(
     assert len(names) >= 2
     for name in names:  # the agent and the script: as after a loss of power in the middle of it
         box.enter("sh", "-c", f"n=$(stat -c %s {FOLDER}/{name}); head -c $n /dev/zero >{FOLDER}/{name}")
-    found = json.loads(end(start(rig, "check", "--json"), 0))
-    told = [row["text"] for row in found if (row["node"], row["what"]) == ("h1", "store")]
+    told = [row["text"] for row in findings(rig) if (row["node"], row["what"]) == ("h1", "store")]
     assert told == [f"{len(names)} damaged files there; a run sends what it needs again"]
     with make().up(LAN) as network:
         assert network["h1"].run("true").returncode == 0
