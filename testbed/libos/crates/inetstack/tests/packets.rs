@@ -166,7 +166,7 @@ fn a_segment_for_a_port_where_nobody_is_gets_a_reset() {
 }
 
 #[test]
-fn packets_with_wrong_checksums_are_let_pass() {
+fn packets_with_wrong_checksums_are_dropped() {
     for place in [14 + 10, 14 + 20 + 16] {
         let mut net = alone();
         let _listener = net.hosts[0].listener(at(1, 80), 4);
