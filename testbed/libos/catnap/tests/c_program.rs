@@ -35,6 +35,45 @@ fn a_c_program_runs() {
     assert!(words.ends_with(" checks, 3 lines\n"), "{words}");
 }
 
+/// Runs a program under valgrind: no bytes that are not its own, none used before they are written, none lost.
+#[test]
+fn a_c_program_runs_without_a_fault_of_memory() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        eprintln!("not run: there is no valgrind (apt-get install -y valgrind)");
+        return;
+    }
+    let program = compile("program-valgrind", &[]);
+    let mut checker = Command::new("valgrind");
+    checker.args(["--quiet", "--error-exitcode=97", "--leak-check=full", "--errors-for-leak-kinds=definite"]);
+    let words = run(checker.arg(program).env("LD_LIBRARY_PATH", library_folder()).env("LIBOS", "catnip"));
+    assert!(words.contains(" checks, 3 lines\n"), "{words}");
+}
+
+#[test]
+fn valgrind_finds_a_planted_fault() {
+    if Command::new("valgrind").arg("--version").output().is_err() {
+        eprintln!("not run: there is no valgrind (apt-get install -y valgrind)");
+        return;
+    }
+    let program = compile("program-overrun", &["-DOVERRUN"]);
+    let mut checker = Command::new("valgrind");
+    checker.args(["--quiet", "--error-exitcode=97"]).arg(program);
+    let done = checker.env("LD_LIBRARY_PATH", library_folder()).output().unwrap();
+    assert_eq!(done.status.code(), Some(97), "{}", String::from_utf8_lossy(&done.stderr));
+}
+
+#[test]
+fn the_header_is_good_in_cpp_too() {
+    if Command::new("g++").arg("--version").output().is_err() {
+        eprintln!("not run: there is no g++ (apt-get install -y g++)");
+        return;
+    }
+    let header = Path::new(env!("CARGO_MANIFEST_DIR")).join("../include/demi.h");
+    let mut compiler = Command::new("g++");
+    compiler.args(["-std=c++11", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-fsyntax-only", "-x", "c++"]);
+    run(compiler.arg(header));
+}
+
 #[test]
 fn the_library_exports_the_functions_of_the_header_and_nothing_else() {
     let listed = run(Command::new("nm").args(["-D", "--defined-only"]).arg(library_folder().join("libcatnap.so")));

@@ -195,6 +195,13 @@ int main(void)
     for (int i = 0; i < 3; i++)
         CHECK(pthread_join(threads[i], NULL) == 0);
     CHECK(demi_init(NULL) == EINVAL);
+#ifdef OVERRUN
+    /* A planted fault, which a checker of memory must find. */
+    volatile size_t size = sizeof(demi_qresult_t);
+    volatile uint8_t *heap = malloc(size);
+    heap[size] = 0;
+    free((void *)heap);
+#endif
     printf("%d checks, %d lines\n", checks, lines);
     return 0;
 }
