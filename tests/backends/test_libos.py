@@ -183,11 +183,24 @@ def test_a_result_of_another_token_is_found(up: Up, make: Make) -> None:
         libos.wait(libos.connect(queue, ("127.0.0.1", 9)), check=False)
 
 
-def test_a_result_of_another_size_is_found(up: Up, make: Make) -> None:
+@pytest.mark.parametrize("call", ["wait", "wait_any", "wait_next_n"])
+def test_a_result_of_another_size_is_found(up: Up, make: Make, call: str) -> None:
     libos = up("pair")["h1"].libos(make("SIZE"))
-    queue = libos.socket()
-    with pytest.raises(LibOSBroken, match=r"wait\(token=1\) wrote behind the 64 bytes of demi_qresult_t"):
-        libos.wait(libos.connect(queue, ("127.0.0.1", 9)))
+    token = libos.connect(libos.socket(), ("127.0.0.1", 9))
+    ask: dict[str, Callable[[], object]] = {
+        "wait": lambda: libos.wait(token, check=False),
+        "wait_any": lambda: libos.wait_any([token], check=False),
+        "wait_next_n": lambda: libos.wait_next_n(4, check=False),
+    }
+    with pytest.raises(LibOSBroken, match=call + r"\(.*\) wrote behind the 64 bytes of demi_qresult_t"):
+        ask[call]()
+
+
+def test_a_workload_finds_a_result_of_another_size(up: Up, make: Make) -> None:
+    node, library = up("pair")["h1"], make("SIZE")
+    client = node.workload("tcp-ping-pong", libos=library, client="127.0.0.1:9", timeout=5)
+    with pytest.raises(WorkloadFailed, match="demi_wait wrote behind the 64 bytes of demi_qresult_t"):
+        finish(client)
 
 
 def test_two_pops_served_in_the_wrong_order_are_seen(up: Up, make: Make) -> None:

@@ -460,6 +460,9 @@ int demi_wait_any(demi_qresult_t *out, int *offset, const demi_qtoken_t tokens[]
         return -index;
     *offset = index;
     give(out, find(tokens[index]));
+#ifdef BROKEN_SIZE
+    memset(out + 1, 0, 8);
+#endif
     return 0;
 }
 
@@ -480,6 +483,9 @@ int demi_wait_next_n(demi_qresult_t *out, int max, int *count, const struct time
     for (int i = 0; i < OPS && found < max; i++)
         if (e.ops[i].token && e.ops[i].done)
             give(&out[found++], &e.ops[i]);
+#ifdef BROKEN_SIZE
+    memset(out + found, 0, 8);
+#endif
     *count = found;
     return 0;
 }

@@ -8,7 +8,7 @@ use std::net::SocketAddrV4;
 use std::time::Duration;
 
 use crate::layout::{self, QResult, SgArray};
-use crate::library::{self, Library, TimeSpec};
+use crate::library::{self, Guarded, Library, TimeSpec};
 
 /// What went wrong: the call, and its errno (0: the bytes were wrong, not the call).
 #[derive(Debug)]
@@ -200,13 +200,14 @@ impl Engine {
 
     /// Wait for one operation, or for a length of time: then `None`.
     pub fn wait_for(&mut self, token: u64, timeout: Duration) -> Result<Option<Done>> {
-        let mut result = QResult::EMPTY;
-        let errno = self.library.wait(Some(&mut result), token, Some(&timespec(timeout)));
+        let mut guarded = Guarded::new();
+        let errno = self.library.wait(Some(&mut guarded.result), token, Some(&timespec(timeout)));
+        whole("demi_wait", &guarded)?;
         if errno == libc::ETIMEDOUT {
             return Ok(None);
         }
         checked(errno, || format!("demi_wait for token {token:#x}"))?;
-        self.done(&result).map(Some)
+        self.done(&guarded.result).map(Some)
     }
 
     /// Wait for the first of several operations; gives its index, too.
@@ -215,18 +216,20 @@ impl Engine {
     }
 
     pub fn wait_any_for(&mut self, tokens: &[u64], timeout: Duration) -> Result<Option<(usize, Done)>> {
-        let (mut result, mut index) = (QResult::EMPTY, -1);
+        let (mut guarded, mut index) = (Guarded::new(), -1);
         let timeout = timespec(timeout);
-        let errno = self.library.wait_any(Some(&mut result), Some(&mut index), Some(tokens), None, Some(&timeout));
+        let errno =
+            self.library.wait_any(Some(&mut guarded.result), Some(&mut index), Some(tokens), None, Some(&timeout));
+        whole("demi_wait_any", &guarded)?;
         if errno == libc::ETIMEDOUT {
             return Ok(None);
         }
         checked(errno, || format!("demi_wait_any for {} tokens", tokens.len()))?;
-        let found = usize::try_from(index).ok().filter(|index| tokens.get(*index) == Some(&{ result.token }));
+        let found = usize::try_from(index).ok().filter(|index| tokens.get(*index) == Some(&{ guarded.result.token }));
         let Some(index) = found else {
             return Err(Failure::wrong(format!("demi_wait_any gave index {index} of {} tokens", tokens.len())));
         };
-        Ok(Some((index, self.done(&result)?)))
+        Ok(Some((index, self.done(&guarded.result)?)))
     }
 
     fn late(&self, call: &str) -> Failure {
@@ -248,6 +251,16 @@ impl Engine {
             other => Err(Failure::wrong(format!("token {token:#x} completed with opcode {other}"))),
         }
     }
+}
+
+/// The library wrote its result and nothing behind it.
+fn whole(call: &str, guarded: &Guarded) -> Result<()> {
+    if guarded.overran() {
+        return Err(Failure::wrong(format!(
+            "{call} wrote behind the 64 bytes of demi_qresult_t: it has another size there"
+        )));
+    }
+    Ok(())
 }
 
 fn timespec(time: Duration) -> TimeSpec {

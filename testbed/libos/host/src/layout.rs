@@ -98,10 +98,6 @@ pub struct QResult {
     pub value: Value,
 }
 
-impl QResult {
-    pub const EMPTY: Self = Self { opcode: 0, qd: 0, token: 0, ret: 0, value: Value { sga: SgArray::EMPTY } };
-}
-
 #[repr(C, packed)]
 pub struct Args {
     pub argc: c_int,

@@ -301,6 +301,32 @@ pub fn raw(result: &QResult) -> &[u8; 64] {
     unsafe { &*std::ptr::from_ref(result).cast() }
 }
 
+/// What places are filled with that a library may not write to.
+pub const PATTERN: u8 = 0xA5;
+
+/// A result with a place behind it that no library may write to.
+#[repr(C)]
+pub struct Guarded {
+    pub result: QResult,
+    guard: [u8; 64],
+}
+
+impl Guarded {
+    pub fn new() -> Self {
+        Self { result: patterned(PATTERN), guard: [PATTERN; 64] }
+    }
+
+    /// The library wrote behind the result: it has another size there.
+    pub fn overran(&self) -> bool {
+        self.guard.iter().any(|byte| *byte != PATTERN)
+    }
+}
+
+/// Nobody wrote to the result.
+pub fn untouched(result: &QResult) -> bool {
+    raw(result).iter().all(|byte| *byte == PATTERN)
+}
+
 /// A result filled with one byte.
 pub fn patterned(byte: u8) -> QResult {
     // SAFETY: any bytes are a result.

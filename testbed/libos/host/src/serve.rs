@@ -10,11 +10,10 @@ use std::os::unix::net::{SocketAddr, UnixStream};
 use serde_bytes::ByteBuf;
 
 use crate::layout::{QResult, Segment, SgArray, ACCEPT, POP};
-use crate::library::{self, Library, TimeSpec};
+use crate::library::{self, untouched, Guarded, Library, TimeSpec, PATTERN};
 use crate::protocol::{self, Call, Completion, Envelope, Reply, Source, Timeout};
 
 /// What results are filled with before a call, to see whether a call that fails leaves them alone.
-const PATTERN: u8 = 0xA5;
 const PATTERN_I32: i32 = i32::from_ne_bytes([PATTERN; 4]);
 const PATTERN_U64: u64 = u64::from_ne_bytes([PATTERN; 8]);
 
@@ -69,23 +68,6 @@ fn with_token(errno: i32, token: u64) -> Reply {
 
 fn with_errno(errno: i32) -> Reply {
     Reply { errno, ..Reply::default() }
-}
-
-/// A result with a place behind it that no library may write to.
-#[repr(C)]
-struct Guarded {
-    result: QResult,
-    guard: [u8; 64],
-}
-
-impl Guarded {
-    fn new() -> Self {
-        Self { result: library::patterned(PATTERN), guard: [PATTERN; 64] }
-    }
-}
-
-fn untouched(result: &QResult) -> bool {
-    library::raw(result).iter().all(|byte| *byte == PATTERN)
 }
 
 impl Server {
@@ -264,10 +246,12 @@ impl Server {
     }
 
     fn wait_next_n(&mut self, max: i32, timeout: Timeout, null: &[String]) -> Reply {
-        let mut results = vec![library::patterned(PATTERN); usize::try_from(max).unwrap_or(0)];
+        // One more than the library is told of: nobody may write there.
+        let room = usize::try_from(max).unwrap_or(0);
+        let mut results = vec![library::patterned(PATTERN); room.saturating_add(1)];
         let mut count = PATTERN_I32;
         let errno = self.library.wait_next_n(
-            unless(null, "results", results.as_mut_slice()),
+            unless(null, "results", &mut results[..room]),
             Some(max),
             unless(null, "count", &mut count),
             timespec(timeout).as_ref(),
@@ -276,13 +260,16 @@ impl Server {
             let wrote = count != PATTERN_I32 || !results.iter().all(untouched);
             return Reply { errno, wrote, ..Reply::default() };
         }
-        let done = usize::try_from(count).unwrap_or(0).min(results.len());
+        let done = usize::try_from(count).unwrap_or(0).min(room);
+        if !results[done..].iter().all(untouched) {
+            return Reply { errno, overran: true, ..Reply::default() };
+        }
         let results = results[..done].iter().map(|result| self.completed(result)).collect();
         Reply { results: Some(results), index: Some(count), ..Reply::default() }
     }
 
     fn judged(&mut self, errno: i32, guarded: &Guarded) -> Reply {
-        let overran = guarded.guard.iter().any(|byte| *byte != PATTERN);
+        let overran = guarded.overran();
         if errno != 0 || overran {
             return Reply { errno, overran, wrote: !untouched(&guarded.result), ..Reply::default() };
         }
