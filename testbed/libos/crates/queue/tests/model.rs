@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use null::{Null, ROOM_BYTES};
 use proptest::prelude::*;
+use proptest::test_runner::{FileFailurePersistence, RngSeed};
 use queue::{Completion, Config, Engine, Errno, Outcome, Token};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
@@ -209,8 +210,17 @@ impl Bench {
     }
 }
 
+fn number(name: &str, usual: u64) -> u64 {
+    std::env::var(name).map_or(usual, |text| text.parse().unwrap_or_else(|_| panic!("{name} is {text:?}, no number")))
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(if cfg!(miri) { 4 } else { 128 }) })]
+    #![proptest_config(ProptestConfig {
+        cases: number("TESTBED_FUZZ_CASES", if cfg!(miri) { 4 } else { 128 }).try_into().unwrap(),
+        rng_seed: RngSeed::Fixed(number("TESTBED_FUZZ_SEED", 1)),
+        failure_persistence: Some(Box::new(FileFailurePersistence::WithSource("regressions"))),
+        ..ProptestConfig::default()
+    })]
 
     #[test]
     fn bytes_tokens_and_order_hold_under_any_calls(calls in calls()) {
