@@ -141,3 +141,47 @@ fn a_peer_that_is_killed_resets_the_pipe() {
     assert!(start.elapsed() < Duration::from_secs(5));
     assert!(matches!(push(&mut one, first, b"x"), Outcome::Failed(Errno::ECONNRESET)));
 }
+
+/// The other process of the next test: pushes for ever; by itself it does nothing.
+#[test]
+fn writer() {
+    let Ok(name) = std::env::var("CATMEM_WRITER") else { return };
+    let mut libos = libos();
+    let end = libos.open_pipe(&name).unwrap();
+    let bytes: Vec<u8> = (0..251 * 400u32).map(|number| (number % 251) as u8).collect();
+    while matches!(push(&mut libos, end, &bytes), Outcome::Pushed) {}
+}
+
+#[test]
+fn a_peer_that_is_killed_in_the_middle_of_a_write_leaves_only_what_it_had_written() {
+    for round in 0..8 {
+        let name = name(&format!("writer-{round}"));
+        let mut one = libos();
+        let first = one.create_pipe(&name).unwrap();
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "writer"])
+            .env("CATMEM_WRITER", &name)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let mut count = 0_usize;
+        let mut check = |bytes: Vec<u8>| {
+            assert!(!bytes.is_empty(), "an end without a close");
+            for byte in bytes {
+                assert_eq!(usize::from(byte), count % 251, "at {count}");
+                count += 1;
+            }
+            count
+        };
+        while check(pop(&mut one, first).unwrap()) < 30_000 * (round + 1) {}
+        child.kill().unwrap(); // it is most likely copying into the ring
+        child.wait().unwrap();
+        let end = loop {
+            match pop(&mut one, first) {
+                Ok(bytes) => check(bytes),
+                Err(errno) => break errno,
+            };
+        };
+        assert_eq!(end, Errno::ECONNRESET);
+    }
+}
