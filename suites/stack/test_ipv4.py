@@ -92,13 +92,8 @@ def test_options_do_no_harm(ghost: Ghost, libos: LibOS, queue: int, options: lis
 
 @pytest.mark.parametrize("size", [SHORT, LONG], ids=["short", "long"])
 @pytest.mark.parametrize("order", ["in order", "reversed", "twice", "interleaved"])
-def test_fragments_are_put_together(
-    request: pytest.FixtureRequest, ghost: Ghost, libos: LibOS, queue: int, *, size: int, order: str
-) -> None:
+def test_fragments_are_put_together(ghost: Ghost, libos: LibOS, queue: int, *, size: int, order: str) -> None:
     """Also of a datagram that is longer than the link's MTU."""
-    if size == LONG and libos.flavor == "catnip":
-        why = "net_af_packet lets the kernel put fragments together, and cuts what is longer than its slots of 2 KiB"
-        request.applymarker(pytest.mark.xfail(strict=True, reason=why))
     data = pattern(size)
     pieces = fragment(datagram(ghost, data, id=7), fragsize=size // 3)
     assert len(pieces) == 4

@@ -101,11 +101,13 @@ def configuration(node: Node, library: Library, interface: str | None, number: i
 
     Returns:
         ``node``, ``flavor``, ``seed``, ``spin_us`` (in virtual time 0: nobody can do anything while one spins; else
-        None, which is the flavor's own), ``inetstack`` (further settings of a stack: none), and of the interface (None
-        on a node without) ``interface``, ``address``, ``prefix_bits``, ``gateway``, ``mac`` and ``mtu``.
+        None, which is the flavor's own), ``inetstack`` (further settings of a stack: none), ``eal_init`` (the words
+        that DPDK is started with: None, which is a port on the interface), and of the interface (None on a node
+        without) ``interface``, ``address``, ``prefix_bits``, ``gateway``, ``mac`` and ``mtu``.
     """
     seed = direction_seed(node.network.seed, f"libos {node.name}", number)
-    values: dict[str, Any] = {"node": node.name, "flavor": library.name, "seed": seed, "inetstack": {}}
+    values: dict[str, Any] = {"node": node.name, "flavor": library.name, "seed": seed}
+    values |= {"inetstack": {}, "eal_init": None}
     values["spin_us"] = 0 if node.network.virtual_time else None
     empty = dict.fromkeys(("interface", "address", "prefix_bits", "gateway", "mac", "mtu"))
     if not node.interfaces:

@@ -52,6 +52,7 @@ LOOPBACK = {
     "flavor": "",
     "seed": 1,
     "spin_us": None,
+    "eal_init": None,
     "interface": None,
     "address": "127.0.0.1",
     "prefix_bits": 8,

@@ -6,7 +6,7 @@ use std::process::Command;
 
 /// Of DPDK, linked into the library: what the shim calls, what that needs, and drivers. The shared `librte_*.so` would load all of some 170
 /// drivers at their start (`eal_plugins_init`), which takes a guest seconds.
-const LIBRARIES: [&str; 14] = [
+const LIBRARIES: [&str; 16] = [
     "rte_eal",
     "rte_ethdev",
     "rte_kvargs",
@@ -21,6 +21,8 @@ const LIBRARIES: [&str; 14] = [
     "rte_bus_vdev",
     "rte_mempool_ring",
     "rte_net_af_packet",
+    "rte_net_null",
+    "rte_net_ring",
 ];
 
 /// Drivers of network cards and what they need of DPDK.

@@ -11,6 +11,8 @@ mod device;
 #[cfg(not(dpdk))]
 #[path = "missing.rs"]
 mod device;
+#[cfg(all(dpdk, test))]
+mod missing;
 #[cfg(dpdk)]
 mod shim;
 #[cfg(any(dpdk, test))]

@@ -57,3 +57,13 @@ impl FrameSender for Dpdk {
         match *self {}
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_dpdk_there_is_no_device() {
+        assert_eq!(Dpdk::open(&Config::default()).err(), Some(Errno::ENODEV));
+    }
+}

@@ -5,8 +5,12 @@
  * Functions return 0, a count, or a negative errno.
  */
 #include <errno.h>
+#include <linux/if_packet.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -44,6 +48,18 @@ int pthread_setname_np(pthread_t thread, const char *name)
     (void)thread;
     (void)name;
     return 0;
+}
+
+/*
+ * In place of libc's, for the same reason: net_af_packet puts its socket into a fanout group (by hash, with rollover and defragmentation),
+ * in which it is alone, since we use one queue. The kernel would dissect each frame for its hash, look twice whether the ring has room,
+ * and put fragments together before the stack sees them. With more queues (qpairs) it would give the others what we never look at.
+ */
+int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    if (level == SOL_PACKET && name == PACKET_FANOUT)
+        return 0;
+    return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
 }
 
 int shim_start(int argc, char **argv)

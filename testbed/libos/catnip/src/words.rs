@@ -1,6 +1,11 @@
 // SPDX-License-Identifier: MIT
 //! The words that DPDK is started with (its Getting Started Guide for Linux, "EAL parameters").
 
+/// The driver's rings: the usual 512 slots, each of which just holds a frame of 1514 bytes behind what the kernel writes (packet(7)), and not the
+/// usual 2048 bytes: slots whose distance is a power of two fall on few sets of the caches, which two rings fill. A block is a whole number of
+/// slots and of pages.
+const RING: &str = "framesz=1600,blocksz=102400";
+
 /// Gives the configured words, or the usual ones for an interface of the kernel, and what every one of our processes needs.
 ///
 /// Several processes of a machine run DPDK at once, so none leaves files that all of them would share (`--no-shconf`), unless
@@ -8,7 +13,7 @@
 pub fn words(configured: &[String], interface: Option<&str>) -> Option<Vec<String>> {
     let mut words: Vec<String> = if configured.is_empty() {
         let usual = ["--lcores", "0@0", "--no-telemetry", "--no-huge", "--no-pci", "-m", "64"];
-        let device = format!("--vdev=net_af_packet0,iface={}", interface?);
+        let device = format!("--vdev=net_af_packet0,iface={},{RING}", interface?);
         usual.into_iter().map(String::from).chain([device]).collect()
     } else {
         configured.to_vec()
@@ -31,7 +36,7 @@ mod tests {
     #[test]
     fn an_interface_gives_the_usual_words() {
         let words = words(&[], Some("eth0")).unwrap();
-        assert!(words.contains(&"--vdev=net_af_packet0,iface=eth0".into()));
+        assert!(words.contains(&"--vdev=net_af_packet0,iface=eth0,framesz=1600,blocksz=102400".into()));
         assert!(words.contains(&"--no-huge".into()));
         assert_eq!(words.last().unwrap(), "--log-level=warning");
     }

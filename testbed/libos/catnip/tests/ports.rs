@@ -1,0 +1,183 @@
+// SPDX-License-Identifier: MIT
+//! Which words DPDK is started with, and what becomes of a port: each in a process of its own, since DPDK starts once in a process.
+#![cfg(dpdk)]
+
+use std::mem;
+use std::process::Command;
+
+use catnip::Dpdk;
+use inetstack::{FrameDevice, OpenDevice};
+use queue::{Config, Errno};
+
+/// What every start here needs: no huge pages, no cards, little memory.
+const SMALL: [&str; 7] = ["--lcores", "0@0", "--no-telemetry", "--no-huge", "--no-pci", "-m", "64"];
+const NOTHING: &str = "--vdev=net_null0,no-rx=1";
+const WIRE: &str = "ip link add veth0 type veth peer name veth1 && ip link set veth0 up && ip link set veth1 up";
+
+fn started_with(more: &[&str]) -> Config {
+    let words = SMALL.iter().chain(more).map(ToString::to_string).collect();
+    Config { dpdk_eal: words, ..Config::default() }
+}
+
+/// Runs another test of this file in a process of its own, behind `wrapper`; gives what it said.
+fn in_a_process(test: &str, wrapper: &[&str]) -> String {
+    let exe = std::env::current_exe().unwrap();
+    let mut words: Vec<&str> = wrapper.to_vec();
+    words.extend([exe.to_str().unwrap(), "--exact", test, "--nocapture"]);
+    let done = Command::new(words[0]).args(&words[1..]).env("INSIDE", test).output().unwrap();
+    let said = format!("{}{}", String::from_utf8_lossy(&done.stdout), String::from_utf8_lossy(&done.stderr));
+    assert!(done.status.success(), "{test}: {said}");
+    assert!(said.contains("1 passed"), "{test}: {said}");
+    said
+}
+
+fn is_inside(test: &str) -> bool {
+    std::env::var("INSIDE").is_ok_and(|inside| inside == test)
+}
+
+#[test]
+fn inside_other_words() {
+    if !is_inside("inside_other_words") {
+        return;
+    }
+    // No interface is configured: this port can only come from the words.
+    let config = started_with(&[NOTHING, "--log-level=lib.eal:debug"]);
+    let device = Dpdk::open(&config).unwrap();
+    assert_eq!(device.mtu(), 1500);
+}
+
+#[test]
+fn configured_words_reach_dpdk() {
+    let said = in_a_process("inside_other_words", &[]);
+    assert!(said.contains("EAL: lib.eal log level changed from info to debug"), "{said}");
+    let said = in_a_process("inside_one_port", &[]);
+    assert!(!said.contains("log level changed"), "{said}");
+}
+
+#[test]
+fn inside_ring() {
+    if !is_inside("inside_ring") {
+        return;
+    }
+    use inetstack::{FrameReceiver, FrameSender};
+    let mut device = Dpdk::open(&started_with(&["--vdev=net_ring0"])).unwrap();
+    let (receiver, sender) = device.split();
+    assert!(receiver.receive().is_none() && sender.ready());
+    sender.send(60, |frame| {
+        frame.fill(7);
+        true
+    });
+    sender.flush();
+    assert_eq!(receiver.receive(), Some(&[7; 60][..]), "a port that gives back what it was given");
+}
+
+#[test]
+fn another_port_of_dpdk_carries_frames() {
+    in_a_process("inside_ring", &[]);
+}
+
+#[test]
+fn inside_one_port() {
+    if !is_inside("inside_one_port") {
+        return;
+    }
+    let config = started_with(&[NOTHING]);
+    let first = Dpdk::open(&config).unwrap();
+    assert_eq!(Dpdk::open(&config).err(), Some(Errno::EBUSY));
+    drop(first);
+    assert!(Dpdk::open(&config).is_ok(), "it is free again");
+}
+
+#[test]
+fn a_process_has_one_port_at_a_time() {
+    in_a_process("inside_one_port", &[]);
+}
+
+#[test]
+fn inside_no_port() {
+    if !is_inside("inside_no_port") {
+        return;
+    }
+    assert_eq!(Dpdk::open(&started_with(&[])).err(), Some(Errno::ENODEV));
+}
+
+#[test]
+fn without_a_port_there_is_no_device() {
+    in_a_process("inside_no_port", &[]);
+}
+
+#[test]
+fn inside_bad_words() {
+    if !is_inside("inside_bad_words") {
+        return;
+    }
+    assert_eq!(Dpdk::open(&Config::default()).err(), Some(Errno::EINVAL), "neither words nor interface");
+    let refused = Dpdk::open(&started_with(&["--no-such-word"])).err();
+    assert!(refused.is_some_and(|errno| errno != Errno::ENODEV), "{refused:?}");
+    // What DPDK said once it says again: it cannot be started twice.
+    assert_eq!(Dpdk::open(&started_with(&[NOTHING])).err(), refused);
+}
+
+#[test]
+fn words_that_dpdk_refuses_are_an_error() {
+    in_a_process("inside_bad_words", &[]);
+}
+
+fn cpus() -> Vec<usize> {
+    // SAFETY: all zero is a valid set; its size is told, and 0 is this thread.
+    let set = unsafe {
+        let mut set: libc::cpu_set_t = mem::zeroed();
+        assert_eq!(libc::sched_getaffinity(0, mem::size_of_val(&set), &raw mut set), 0);
+        set
+    };
+    // SAFETY: these are numbers of the set.
+    (0..libc::CPU_SETSIZE as usize).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
+}
+
+#[test]
+fn inside_cpus() {
+    if !is_inside("inside_cpus") {
+        return;
+    }
+    let before = cpus();
+    let _device = Dpdk::open(&started_with(&[NOTHING])).unwrap();
+    assert_eq!(cpus(), before);
+}
+
+#[test]
+fn the_thread_gets_its_cpus_back() {
+    in_a_process("inside_cpus", &[]);
+}
+
+#[test]
+fn inside_raw_socket() {
+    if !is_inside("inside_raw_socket") {
+        return;
+    }
+    let option = |fd: i32, level: i32, name: i32| {
+        let (mut value, mut length) = (0_i32, 4);
+        // SAFETY: the pointers are those of the variables; whatever `fd` is, the kernel says so.
+        let result = unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut length) };
+        (result == 0).then_some(value)
+    };
+    let config = Config { interface: Some("veth0".into()), ..Config::default() };
+    let device = Dpdk::open(&config).unwrap();
+    assert_eq!(device.mtu(), 1500);
+    let fds = std::fs::read_dir("/proc/self/fd").unwrap();
+    let fds = fds.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let raw: Vec<i32> =
+        fds.filter(|&fd| option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) == Some(libc::AF_PACKET)).collect();
+    assert_eq!(raw.len(), 1);
+    assert_eq!(option(raw[0], libc::SOL_PACKET, libc::PACKET_FANOUT), Some(0), "it is in no group");
+}
+
+#[test]
+fn an_interface_of_the_kernel_is_a_port_of_its_own() {
+    match Command::new("unshare").args(["-rn", "sh", "-c", WIRE]).output() {
+        Ok(done) if done.status.success() => {
+            let script = format!("{WIRE} && exec \"$0\" \"$@\"");
+            in_a_process("inside_raw_socket", &["unshare", "-rn", "sh", "-c", &script]);
+        }
+        other => eprintln!("not run: no namespace with a veth: {other:?}"),
+    }
+}
