@@ -65,6 +65,7 @@ def steps() -> tuple[Step, ...]:
         # Before the tests, and seen: else the first test that boots a guest builds its kernel in silence.
         Step("build", (*python, "testbed", "build")),
         Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal", f"--timeout={_HUNG_S}")),
+        Step("sanitizers", (*python, "tests.sanitizers"), by_name=True),
         Step("kernels", (*python, "pytest", "tests/libos", "tests/mutants", "-q", "-m", "build"), by_name=True),
     )
 

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The LibOSes' own tests under sanitizers: ``testbed check sanitizers``."""
