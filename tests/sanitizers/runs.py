@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 TARGET = "x86_64-unknown-linux-gnu"
-_TEST = ("test", "--quiet", "--locked", "--target", TARGET)
+_TEST = ("test", "--quiet", "--locked", "--lib", "--tests", "--target", TARGET)
 
 
 @dataclass(frozen=True)
