@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 BLOCKS = 3
 WARM_UP = 0.1
 """This part of a block's rounds, at its start, does not count."""
-PERCENTILES = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 99.0, 99.9, 99.99, 100.0)
+PERCENTILES = (0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 98.0, 99.0, 99.5, 99.8, 99.9, 99.95, 99.98, 99.99, 100.0)
 
 
 @dataclass(frozen=True)

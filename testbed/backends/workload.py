@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from testbed.backends.completion import LibOSCrashed, WorkloadFailed
+from testbed.backends.completion import LibOSCrashed, LibOSTimeout, Op, Token, WorkloadFailed
 from testbed.backends.deploy import Deployed
 from testbed.backends.process import end_text, last_words
 from testbed.errors import ConfigError, DeadlineError, TestbedError
@@ -29,9 +29,10 @@ class Report:
     Args:
         node: Where it ran.
         fields: Its JSON: ``workload``, ``role``, ``connections``, ``sent``, ``received``, ``sent_bytes``,
-            ``received_bytes``, ``lost``, ``duration_ns``, ``error``, and where there are some ``outcome`` and
-            ``latency`` (``count``; ``min_ns``, ``mean_ns``, ``p50_ns``, ``p90_ns``, ``p99_ns``, ``p999_ns``,
-            ``max_ns``; ``buckets``, each the upper end in ns and a count).
+            ``received_bytes``, ``lost``, ``duration_ns``, ``error``, and where there are some ``outcome``,
+            ``pending`` (operations that had not completed when a wait ended in vain: ``number``, ``op``, ``qd``,
+            ``age_ns``) and ``latency`` (``count``; ``min_ns``, ``mean_ns``, ``p50_ns``, ``p90_ns``, ``p99_ns``,
+            ``p999_ns``, ``max_ns``; ``buckets``, each the upper end in ns and a count).
     """
 
     node: str
@@ -82,6 +83,7 @@ class Workload:
 
         Raises:
             WorkloadFailed: It failed.
+            LibOSTimeout: A wait of it did not end in its ``timeout``; with what was pending.
             LibOSCrashed: It was ended by a signal.
             ProcessTimeout: It takes longer.
         """
@@ -89,6 +91,8 @@ class Workload:
         if done.returncode < 0:
             raise LibOSCrashed(f"{self.name}: {end_text(done.returncode)} at {done.end_s:.6f} s{last_words(done)}")
         report = self._report(done)
+        if report is not None and report.fields.get("pending") is not None:
+            raise LibOSTimeout(f"{self.name}: {report['error']} of the network's time", _pending(report, done.end_s))
         if done.returncode or report is None or report["error"] is not None:
             words = last_words(done) if report is None else f": {report['error']}"
             raise WorkloadFailed(f"{self.name} failed ({end_text(done.returncode)}){words}")
@@ -112,11 +116,19 @@ class Workload:
             raise WorkloadFailed(f"{self.name} ended before it was ready") from error
 
 
+def _pending(report: Report, end_s: float) -> tuple[Token, ...]:
+    """Give what a side that had waited in vain says of its operations; it ends at once after it has."""
+    return tuple(
+        Token(entry["number"], 0, Op[entry["op"].upper()], entry["qd"], end_s - entry["age_ns"] / 1e9)
+        for entry in report["pending"]
+    )
+
+
 def finish(*sides: Workload, timeout: float | None = 600.0) -> tuple[Report, ...]:
     """Wait for all sides of a workload; a side that is well never hides one that is not.
 
     Raises:
-        WorkloadFailed, LibOSCrashed, ProcessTimeout: One side did; a group of them where several did.
+        WorkloadFailed, LibOSTimeout, LibOSCrashed, ProcessTimeout: One side did; a group of them where several did.
     """
     reports, errors = [], []
     for side in sides:

@@ -62,6 +62,9 @@ def bench(
     every: Annotated[bool, typer.Option("--all", help="The slow ones, too.")] = False,
     show: Annotated[bool, typer.Option("--list", help="Only list the figures and their goals.")] = False,
     json_file: Annotated[Path | None, typer.Option("--json", help="Write all values there; - is stdout.")] = None,
+    html_file: Annotated[
+        Path | None, typer.Option("--html", help="Draw the distributions of round trips there, as a page.")
+    ] = None,
 ) -> None:
     """Measure the figures of this machine and its peers; exits 1 when a goal is missed."""
     figures = _figures()
@@ -78,6 +81,8 @@ def bench(
             rows(("round trips, us", "of", *(f"{percent} %" for percent in _PERCENTILES)), spread)
     if json_file is not None:
         _save(json_file, measured, runs)
+    if html_file is not None:
+        _draw(html_file, measured, runs)
     left_out = [figure.name for figure in figures.values() if figure.slow and figure not in chosen]
     if left_out and not names:
         note(f"not measured because slow (--all, or by name): {', '.join(left_out)}")
@@ -116,6 +121,19 @@ def _goal(figure: "Figure") -> str:
     if figure.at_least is not None:
         return f">= {figure.at_least:g} {figure.unit}"
     return "-" if figure.at_most is None else f"<= {figure.at_most:g} {figure.unit}"
+
+
+def _draw(file: Path, measured: "list[Measured]", runs: int) -> None:
+    """Draw the distributions of the last run of each figure."""
+    import os
+    import platform
+
+    from testbed.reports import distributions
+
+    machine = f"Linux {platform.release()}, {platform.machine()}, {os.cpu_count()} CPUs"
+    about = f"{machine}. Medians of {runs} runs; the distributions are those of the last one."
+    distributions.write(file, [entry.to_dict() for entry in measured], about)
+    note(f"round trips are drawn in {file}")
 
 
 def _save(file: Path, measured: "list[Measured]", runs: int) -> None:

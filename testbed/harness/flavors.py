@@ -17,6 +17,7 @@ from testbed.libos.flavor import Flavor, flavor, flavors
 from testbed.libos.foreign import ABILITIES
 from testbed.libos.foreign_flavor import kernel_capabilities
 from testbed.libos.library import find_library
+from testbed.reports.oracle import ORACLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -64,6 +65,7 @@ def select(items: list[pytest.Item], libos: str) -> list[pytest.Item]:
     found = None if libos == DEFAULT_LIBOS or Path(libos).exists() else flavor(libos)
     out = [item for item in items if not _is_for(item, found)]
     items[:] = [item for item in items if _is_for(item, found)]
+    _oracle_first(items)
     if found is None:
         return out
     if found.foreign is not None:
@@ -75,6 +77,14 @@ def select(items: list[pytest.Item], libos: str) -> list[pytest.Item]:
             if reason is not None:
                 item.add_marker(pytest.mark.skip(reason=f"{found.name}: {reason}"))
     return out
+
+
+def _oracle_first(items: list[pytest.Item]) -> None:
+    """Put the oracle's cases of each suite before those of the other LibOSes; all else stays in its order."""
+    first: dict[str, int] = {}
+    for at, item in enumerate(items):
+        first.setdefault(case_id(item.path, item.nodeid).suite, at)
+    items.sort(key=lambda item: (first[case_id(item.path, item.nodeid).suite], flavor_of(item) not in (None, ORACLE)))
 
 
 def skip_reason(skip: Mapping[str, str], names: Sequence[str]) -> str | None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.errors import ConfigError
 from testbed.harness.records import Record
-from testbed.reports import flows, traffic
+from testbed.reports import flows, oracle, roundtrips, traffic
 from testbed.reports.bounds import BAD, GOOD, Bounds
 from testbed.reports.decode import decode
 from testbed.reports.divergence import divergence
@@ -37,11 +37,13 @@ class Wanted:
         packets: Whether captures are read: decoded packets and curves.
         bounds: How much.
         records: Whether records are read at all; else there is only what ``run.json`` says.
+        oracle: The same case on the oracle, where there is one.
     """
 
     packets: bool
     bounds: Bounds
     records: bool = True
+    oracle: CaseRecord | None = None
 
 
 def bounds_of(case: CaseRecord) -> Bounds:
@@ -72,6 +74,8 @@ def detail(run_folder: Path, case: CaseRecord, wanted: Wanted) -> dict[str, Any]
         "executions": [_execution(entry) for entry in case.executions],
         "folder": case.folder,
     }
+    if wanted.oracle is not None:
+        data["oracle"] = oracle.in_words(wanted.oracle)
     shown = _shown(case) if wanted.records else None
     if shown is None or shown.folder is None:
         return data
@@ -82,6 +86,10 @@ def detail(run_folder: Path, case: CaseRecord, wanted: Wanted) -> dict[str, Any]
         data["problem"] = str(error)
         return data
     data["sides"] = _sides(run_folder, case, wanted.bounds)
+    if case.libos:
+        beside = None if wanted.oracle is None else _shown(wanted.oracle)
+        there = None if beside is None or beside.folder is None else run_folder / beside.folder
+        data["latency"] = roundtrips.card(folder, there)
     return data
 
 

@@ -23,6 +23,7 @@ from testbed.harness.records import load_run, write_atomically
 from testbed.reports.bounds import BAD, GOOD
 from testbed.reports.detail import Wanted, bounds_of, detail
 from testbed.reports.marked import CONTROL, breakable, marked
+from testbed.reports.oracle import oracles
 from testbed.reports.symbols import SYMBOLS
 from testbed.verdict import Verdict, is_bad, worst
 
@@ -34,7 +35,20 @@ if TYPE_CHECKING:
     from testbed.harness.records import CaseRecord, RunRecord
 
 PAGE_FILE = "report.html"
-SCRIPTS = ("text", "svg", "list", "failure", "processes", "ladder", "packets", "curves", "record", "case", "page")
+SCRIPTS = (
+    "text",
+    "svg",
+    "list",
+    "failure",
+    "processes",
+    "ladder",
+    "packets",
+    "curves",
+    "libos",
+    "record",
+    "case",
+    "page",
+)
 BAD_WITH_PACKETS = 20
 """Cases whose packets are in the page that a run writes at its end: the first bad ones."""
 
@@ -81,7 +95,8 @@ def write(
     file = target or run_folder / PAGE_FILE
     chosen = _with_packets(run.cases, every=every_packet)
     jobs = [
-        (run_folder, case, Wanted(packets, bounds_of(case))) for case, packets in zip(run.cases, chosen, strict=True)
+        (run_folder, case, Wanted(packets, bounds_of(case), oracle=oracle))
+        for case, packets, oracle in zip(run.cases, chosen, oracles(run.cases), strict=True)
     ]
     packed = []
     for done, entry in enumerate(_packed(jobs, workers=every_packet), start=1):
@@ -119,7 +134,7 @@ def _pack_job(job: tuple[Path, CaseRecord, Wanted]) -> _Packed:
 
 def _pack(run_folder: Path, case: CaseRecord, wanted: Wanted) -> _Packed:
     """Collect a case; one whose record somebody has damaged must not cost the page of all others."""
-    data = detail(run_folder, case, Wanted(packets=False, bounds=wanted.bounds, records=False))
+    data = detail(run_folder, case, Wanted(packets=False, bounds=wanted.bounds, records=False, oracle=wanted.oracle))
     try:
         data = detail(run_folder, case, wanted)
     except _DAMAGED as error:
@@ -148,7 +163,9 @@ def _topology_id(text: str) -> str:
 def _render(run: RunRecord, run_folder: Path, file: Path, packed: Sequence[_Packed], chosen: Sequence[bool]) -> str:
     texts = dict.fromkeys(entry.topology for entry in packed if entry.topology is not None)
     drawings = {_topology_id(text): _drawing(text) for text in texts}
-    style = "\n".join([_asset("report.css"), *dict.fromkeys(css for _, css in drawings.values() if css)])
+    style = "\n".join(
+        [_asset("report.css"), _asset("percentiles.css"), *dict.fromkeys(css for _, css in drawings.values() if css)]
+    )
     script = "\n".join(_asset(f"report/{name}.js") for name in SCRIPTS)
     shown = [case for case, packets in zip(run.cases, chosen, strict=True) if not packets and case.executions]
     page = {

@@ -131,6 +131,33 @@ def test_a_wait_that_never_ends_lists_what_is_pending(up: Up, make: Make) -> Non
         a.socket()
 
 
+def test_a_workload_that_waits_in_vain_lists_what_is_pending(up: Up, make: Make) -> None:
+    network = up("pair")
+    library, h1, h2 = make("HANG"), network["h1"], network["h2"]
+    given: dict[str, Any] = {"libos": library, "requests": 8}
+    server = h2.workload("tcp-push-pop", server=f"{h2.address()}:80", timeout=60, **given)
+    client = h1.workload("tcp-push-pop", client=f"{h2.address()}:80", timeout=1, **given)
+    with pytest.raises(ExceptionGroup) as both:
+        finish(server, client)
+    closed, late = both.value.exceptions
+    assert str(closed).startswith("h2: small-hang: tcp-push-pop failed (exit status 1): the peer closed after ")
+    assert isinstance(late, LibOSTimeout)
+    first, *rest = str(late).splitlines()
+    assert first == "h1: small-hang: tcp-push-pop: demi_wait did not return within 1 s of the network's time"
+    assert [line.partition(" since ")[0] for line in rest] == ["pending operations:", "  #4 push on queue 1"]
+    (token,) = late.pending
+    assert 1 <= network.now() - token.since_s < 30
+
+
+def test_a_datagram_that_does_not_come_back_is_a_hang(up: Up, make: Make) -> None:
+    network = up("pair")
+    given: dict[str, Any] = {"libos": make(), "requests": 8, "timeout": 0.5, "retry": 0.2}
+    client = network["h1"].workload("udp-ping-pong", client=f"{network['h2'].address()}:9", **given)
+    with pytest.raises((LibOSTimeout, WorkloadFailed)) as late:
+        client.result()
+    assert "datagram 0 did not come back within 0.5 s" in str(late.value) or "Connection refused" in str(late.value)
+
+
 @pytest.mark.guest
 def test_a_library_that_computes_for_ever_is_given_up(up: Up, make: Make) -> None:
     a, out, *_ = connected(up("pair", stall_s=2.0), make("SPIN"))

@@ -144,6 +144,26 @@ def test_round_trips_are_shown_by_their_percentiles(
     assert last.split() == ["echo", "ours", *["1.5"] * len(bench._PERCENTILES)]
 
 
+def test_round_trips_are_drawn_into_a_page(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = {
+        name: {"rounds": 900, "percentiles_us": dict.fromkeys(bench._PERCENTILES, 1.5)} for name in ("ours", "peer")
+    }
+    entries = {
+        "echo": figure(name="echo", measure=lambda: Sample(1.0, sides)),
+        "flat": figure(name="flat", measure=lambda: 1.0),
+        "absent": figure(name="absent", measure=cannot),
+    }
+    monkeypatch.setattr(bench, "_figures", lambda: entries)
+    file = tmp_path / "page.html"
+    bench.bench(runs=1, html_file=file)
+    text = file.read_text()
+    assert [name for name in entries if f'<section id="{name}">' in text] == ["echo"]
+    assert "Medians of 1 runs; the distributions are those of the last one." in text
+    assert f"round trips are drawn in {file}" in capsys.readouterr().err
+
+
 def test_every_goal_of_the_table_is_there() -> None:
     goals = {name: entry.at_most or entry.at_least for name, entry in FIGURES.items()}
     assert goals == {

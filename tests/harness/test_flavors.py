@@ -75,6 +75,18 @@ def test_a_library_runs_its_cases_and_no_others(mine: Inner) -> None:
     assert libos_lines(load_run(mine.run_dir)) == ["LibOS mine: 2 cases, 1 skipped, 1 passed"]
 
 
+def test_the_cases_of_the_oracle_come_first(inner: Inner) -> None:
+    """In each suite, before those of the other LibOSes; the suites and all else stay in their order."""
+    inner.suite(SUITE)
+    inner.suite(SUITE, name="later")
+    done = inner.run("--collect-only", "-q")
+    listed = [line.partition("suites/")[2] for line in done.outlines if "::" in line]
+    for suite in ("mini_suite", "later"):
+        own = [line.partition("::")[2] for line in listed if line.startswith(suite)]
+        assert own[:3] == ["test_tcp[catnap]", "test_udp_echo[catnap]", "test_linux"]
+        assert "test_tcp[catnip]" in own[3:]
+
+
 def test_a_table_skips_by_pattern_with_its_reason(mine: Inner) -> None:
     (mine.pytester.path / "testbed.toml").write_text(
         TABLE + 'abilities = ["tcp", "pipe"]\nskip = { "udp-*" = "no UDP yet" }\n'

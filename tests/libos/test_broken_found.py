@@ -4,10 +4,14 @@
 from __future__ import annotations
 
 import json
+import xml.etree.ElementTree as ET
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.harness.records import load_run
+from testbed.reports.bounds import BAD
+from testbed.reports.detail import Wanted, detail
 from tests.libos.broken import VARIANTS, declare
 
 if TYPE_CHECKING:
@@ -71,7 +75,7 @@ FOUND = {
     "WROTE": ("test_api", "failed", "wrote to its results all the same"),
     "BYTE": ("test_push_pop", "failed", "stream 1"),
     "ORDER": ("test_order", "failed", "1 == 0"),
-    "HANG": ("test_ping_pong", "timed out", "did not return within 5 s of the network's time"),
+    "HANG": ("test_push_pop", "timed out", "tcp-push-pop: demi_wait did not return within 5 s of the network's time"),
     "CRASH": ("test_ping_pong", "crashed", "killed by SIGSEGV in push("),
     "PORT": ("test_ping_pong", "non-deterministic", ""),
     "TOKEN": ("test_ping_pong", "failed", "which is not pending"),
@@ -111,6 +115,29 @@ def test_each_fault_is_found_by_its_test(pytester: pytest.Pytester, program: Pat
     case = judge(pytester, program, variant, "-k", name, "--stall", "2")[name]
     assert case["verdict"] == verdict, case["reason"]
     assert words in case["reason"]
+
+
+@pytest.mark.guest
+@pytest.mark.parametrize(
+    ("name", "pending"),
+    [
+        ("test_ping_pong", ["#4 push on queue 1 since "]),  # a call of the test, which gave number 1 to the connect
+        ("test_push_pop", ["#4 push on queue 1 since ", "#4 pop on queue 2 since "]),  # both sides of a workload
+    ],
+)
+def test_a_hang_lists_what_is_pending_in_the_record_and_the_report(
+    pytester: pytest.Pytester, program: Path, name: str, pending: list[str]
+) -> None:
+    case = judge(pytester, program, "HANG", "-k", name)[name]
+    assert case["verdict"] == "timed out"
+    for words in ("pending operations:", *pending):
+        assert words in case["failure"]["text"]
+    run = pytester.path / "run"
+    (found,) = load_run(run).cases
+    shown = detail(run, found, Wanted(packets=False, bounds=BAD))
+    assert all(words in shown["failure"]["text"] for words in pending)
+    text = "".join(ET.parse(run / "junit.xml").getroot().itertext())
+    assert all(words in text for words in pending)
 
 
 def test_every_variant_has_its_test() -> None:

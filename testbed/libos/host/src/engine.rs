@@ -5,7 +5,9 @@ use std::ffi::CString;
 use std::fmt;
 use std::io;
 use std::net::SocketAddrV4;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+use serde::Serialize;
 
 use crate::layout::{self, QResult, SgArray};
 use crate::library::{self, Guarded, Library, TimeSpec};
@@ -15,11 +17,28 @@ use crate::library::{self, Guarded, Library, TimeSpec};
 pub struct Failure {
     pub what: String,
     pub errno: i32,
+    /// Of a wait that did not end in time: what had not completed then, oldest first.
+    pub late: Option<Vec<Pending>>,
+}
+
+/// An operation that was started and has not completed.
+#[derive(Debug, Serialize)]
+pub struct Pending {
+    /// Which of its engine's, from 1.
+    pub number: u64,
+    pub op: &'static str,
+    pub qd: i32,
+    /// How long ago it was started.
+    pub age_ns: u64,
 }
 
 impl Failure {
     pub fn wrong(what: impl Into<String>) -> Self {
-        Self { what: what.into(), errno: 0 }
+        Self::of(what, 0)
+    }
+
+    pub fn of(what: impl Into<String>, errno: i32) -> Self {
+        Self { what: what.into(), errno, late: None }
     }
 }
 
@@ -74,15 +93,27 @@ pub enum Transport {
 /// One engine of the library: of the thread that made it.
 pub struct Engine {
     library: Library,
-    outgoing: Vec<(u64, SgArray)>,
+    started: u64,
+    running: Vec<Operation>,
     timeout: Duration,
+}
+
+/// What was started and has not completed.
+struct Operation {
+    token: u64,
+    number: u64,
+    op: &'static str,
+    qd: i32,
+    since: Instant,
+    /// Of a push: freed when it is done.
+    array: Option<SgArray>,
 }
 
 fn checked(errno: i32, what: impl FnOnce() -> String) -> Result<()> {
     if errno == 0 {
         Ok(())
     } else {
-        Err(Failure { what: what(), errno })
+        Err(Failure::of(what(), errno))
     }
 }
 
@@ -91,7 +122,7 @@ impl Engine {
     pub fn new(library: Library, timeout: Duration) -> Result<Self> {
         let name = CString::from(c"testbed-libos");
         checked(library.init(Some(&[name])), || "demi_init".into())?;
-        Ok(Self { library, outgoing: Vec::new(), timeout })
+        Ok(Self { library, started: 0, running: Vec::new(), timeout })
     }
 
     pub fn socket(&self, transport: &Transport) -> Result<i32> {
@@ -118,17 +149,17 @@ impl Engine {
         Ok(qd)
     }
 
-    pub fn accept(&self, qd: i32) -> Result<u64> {
+    pub fn accept(&mut self, qd: i32) -> Result<u64> {
         let mut token = 0;
         checked(self.library.accept(Some(&mut token), qd), || format!("demi_accept on queue {qd}"))?;
-        Ok(token)
+        Ok(self.started(token, "accept", qd, None))
     }
 
-    pub fn connect(&self, qd: i32, remote: SocketAddrV4) -> Result<u64> {
+    pub fn connect(&mut self, qd: i32, remote: SocketAddrV4) -> Result<u64> {
         let mut token = 0;
         let errno = self.library.connect(Some(&mut token), qd, Some(&layout::raw_address(remote)));
         checked(errno, || format!("demi_connect to {remote}"))?;
-        Ok(token)
+        Ok(self.started(token, "connect", qd, None))
     }
 
     pub fn close(&self, qd: i32) -> Result<()> {
@@ -146,7 +177,7 @@ impl Engine {
         let mut array = self.library.sgaalloc(size);
         let room = library::bytes_of_mut(&mut array);
         if room.len() != size {
-            return Err(Failure { what: format!("demi_sgaalloc of {size} bytes"), errno: libc::ENOMEM });
+            return Err(Failure::of(format!("demi_sgaalloc of {size} bytes"), libc::ENOMEM));
         }
         fill(room);
         self.push_array(qd, array, to)
@@ -167,16 +198,21 @@ impl Engine {
         };
         if errno != 0 {
             self.library.sgafree(Some(&mut array));
-            return Err(Failure { what: format!("demi_push on queue {qd}"), errno });
+            return Err(Failure::of(format!("demi_push on queue {qd}"), errno));
         }
-        self.outgoing.push((token, array));
-        Ok(token)
+        Ok(self.started(token, "push", qd, Some(array)))
     }
 
-    pub fn pop(&self, qd: i32) -> Result<u64> {
+    fn started(&mut self, token: u64, op: &'static str, qd: i32, array: Option<SgArray>) -> u64 {
+        self.started += 1;
+        self.running.push(Operation { token, number: self.started, op, qd, since: Instant::now(), array });
+        token
+    }
+
+    pub fn pop(&mut self, qd: i32) -> Result<u64> {
         let mut token = 0;
         checked(self.library.pop(Some(&mut token), qd), || format!("demi_pop on queue {qd}"))?;
-        Ok(token)
+        Ok(self.started(token, "pop", qd, None))
     }
 
     pub fn create_pipe(&self, name: &str) -> Result<i32> {
@@ -233,14 +269,22 @@ impl Engine {
     }
 
     fn late(&self, call: &str) -> Failure {
-        Failure { what: format!("{call} for {:?}", self.timeout), errno: libc::ETIMEDOUT }
+        self.hangs(format!("{call} did not return within {} s", self.timeout.as_secs_f64()))
+    }
+
+    /// A failure of something that should have completed by now, with all that has not.
+    pub fn hangs(&self, what: String) -> Failure {
+        let mut pending: Vec<_> = self.running.iter().map(Operation::pending).collect();
+        pending.sort_by_key(|operation| operation.number);
+        Failure { what, errno: 0, late: Some(pending) }
     }
 
     fn done(&mut self, result: &QResult) -> Result<Done> {
         let QResult { opcode, token, ret, .. } = *result;
-        if let Some(index) = self.outgoing.iter().position(|(known, _)| *known == token) {
-            let (_, mut array) = self.outgoing.swap_remove(index);
-            self.library.sgafree(Some(&mut array));
+        if let Some(index) = self.running.iter().position(|operation| operation.token == token) {
+            if let Some(mut array) = self.running.swap_remove(index).array {
+                self.library.sgafree(Some(&mut array));
+            }
         }
         match opcode {
             layout::PUSH => Ok(Done::Pushed),
@@ -263,6 +307,13 @@ fn whole(call: &str, guarded: &Guarded) -> Result<()> {
     Ok(())
 }
 
+impl Operation {
+    fn pending(&self) -> Pending {
+        let age_ns = u64::try_from(self.since.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        Pending { number: self.number, op: self.op, qd: self.qd, age_ns }
+    }
+}
+
 fn timespec(time: Duration) -> TimeSpec {
     TimeSpec { tv_sec: i64::try_from(time.as_secs()).unwrap_or(i64::MAX), tv_nsec: i64::from(time.subsec_nanos()) }
 }
@@ -274,7 +325,7 @@ macro_rules! wanted {
             pub fn $name(self) -> Result<$type> {
                 match self {
                     $pattern => Ok($value),
-                    Done::Failed(errno) => Err(Failure { what: $what.into(), errno }),
+                    Done::Failed(errno) => Err(Failure::of($what, errno)),
                     _ => Err(Failure::wrong(concat!($what, ": another operation completed"))),
                 }
             }

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use hdrhistogram::Histogram;
 use serde::Serialize;
 
+use crate::engine::Pending;
+
 /// Three digits: a value is off by 0.1 % at most.
 const DIGITS: u8 = 3;
 
@@ -30,6 +32,9 @@ pub struct Report {
     pub times: Option<Histogram<u64>>,
     /// Why it failed; `null` where it did not.
     pub error: Option<String>,
+    /// Where that is a wait that did not end in time: what had not completed then.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pending: Option<Vec<Pending>>,
 }
 
 /// Round trips, in ns.

@@ -63,6 +63,7 @@ function caseSections(row, data, topology) {
   if (data.problem) add("problem", "Record", el("p", { class: "problem" }, data.problem));
   if (data.failure) add("failure", "Failure", ...failure(data));
   if (data.difference) add("divergence", "Where it diverged", ...divergence(data));
+  if (data.oracle) add("oracle", "Oracle", ...oracleSection(data.oracle));
   if (data.record) {
     if (!data.complete) add("incomplete", "Not complete", el("p", null, "The run ended before this execution did: what it had recorded until then is here."));
     if (data.lost_frames) add("lost", "Lost frames", el("p", { class: "problem" }, count(data.lost_frames, "frame"), " did not fit into the capture ring."));
@@ -74,6 +75,7 @@ function caseSections(row, data, topology) {
       add("timeline", "Timeline", timeline(data));
       add("processes", `Processes (${data.processes.length + data.processes_left_out})`, ...processList(data));
     }
+    if (data.latency) add("latency", "Round trips", ...latencySection(data.latency));
     if (data.packets && data.packets.length) add("packets", `Packets (${data.packets_total.toLocaleString("en")})`, ...packetSection(data));
     else if (data.captures.length) add("packets", "Packets", el("p", { class: "muted" }, data.packets ? "No frame passed." : ["They are not in this page, which was written at the end of the run; ", el("code", null, PAGE.command), " writes one with them."]), captureList(data));
     if (data.flows && data.flows.tcp.length + data.flows.mptcp.length) add("flows", "Flows", ...curveSection(data));

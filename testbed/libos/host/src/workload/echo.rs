@@ -170,7 +170,7 @@ impl Clients<'_> {
                 client.since = self.report.time(client.since);
             }
             Done::Accepted(_) => return Err(Failure::wrong("an accept completed that nobody started")),
-            Done::Failed(errno) => return Err(Failure { what: format!("client {}", client.stream), errno }),
+            Done::Failed(errno) => return Err(Failure::of(format!("client {}", client.stream), errno)),
         }
         if client.requests == self.options.requests {
             self.engine.close(client.qd)?;

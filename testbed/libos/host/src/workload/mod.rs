@@ -181,6 +181,10 @@ pub fn run(library: Library, options: &Options) -> Result<()> {
     let mut report = Report { workload, role, ..Report::default() };
     let done = dispatch(library, options, &mut report);
     report.error = done.as_ref().err().map(ToString::to_string);
+    let done = done.map_err(|mut failure| {
+        report.pending = failure.late.take();
+        failure
+    });
     report.finish(started.elapsed());
     done
 }

@@ -67,7 +67,7 @@ fn serve(engine: &mut Engine, place: &str, options: &Options, report: &mut Repor
         }
     }
     if report.received == 0 {
-        return Err(Failure::wrong(format!("no datagram in {} s", options.timeout)));
+        return Err(engine.hangs(format!("no datagram came within {} s", options.timeout)));
     }
     if options.name != Name::Dump {
         report.lost = options.requests - distinct;
@@ -87,7 +87,9 @@ fn ping(engine: &mut Engine, qd: i32, place: &str, options: &Options, report: &m
         loop {
             let Some(done) = engine.wait_for(token, retry.saturating_sub(since.elapsed()))? else {
                 if first.elapsed() > options.timeout() {
-                    return Err(Failure { what: format!("datagram {number} never came back"), errno: libc::ETIMEDOUT });
+                    return Err(
+                        engine.hangs(format!("datagram {number} did not come back within {} s", options.timeout))
+                    );
                 }
                 report.lost += 1;
                 since = Instant::now();
