@@ -65,10 +65,9 @@ def connections(network: Network, link: str, server_port: int) -> list[Connectio
     """
     found: dict[tuple[bytes, bytes, int, int], Connection] = {}
     for end in network.link(link).ends:
-        mac = bytes.fromhex(network[end].interface(link).mac.replace(":", ""))
-        for frame in network.link(link).frames(end):
+        for frame in network.link(link).frames(end, network[end].interface(link).mac):
             data = frame.data
-            if data[6:12] != mac or data[12:14] != _IPV4 or data[_IP_AT + 9] != _TCP:
+            if data[12:14] != _IPV4 or data[_IP_AT + 9] != _TCP:
                 continue
             at = _IP_AT + (data[_IP_AT] & 15) * 4
             flags = data[at + 13]

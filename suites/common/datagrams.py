@@ -11,6 +11,13 @@ from suites.common.pdpix import LINK, PORT
 
 if TYPE_CHECKING:
     from suites.common.pdpix import Sides
+    from testbed.backends.network import Network
+
+
+_GROUP = 1  # in the first byte of a MAC address (IEEE 802, 8.2)
+_IP_AT = 14  # in a frame
+_PROTOCOL_AT = _IP_AT + 9
+_UDP_AT = _IP_AT + 20  # nobody here sends options
 
 
 @dataclass(frozen=True)
@@ -20,10 +27,13 @@ class Counted:
     Attributes:
         sent: How many the sender's end of the link saw.
         came: The payload of each that the receiver's end saw, in the order of time.
+        intact: Of those the ones that a receiver has to take: bit by bit as one that was sent, and for its MAC address
+            or that of a group.
     """
 
     sent: int
     came: tuple[bytes, ...]
+    intact: tuple[bytes, ...]
 
 
 def to_server(sides: Sides) -> Counted:
@@ -45,4 +55,24 @@ def _count(sides: Sides, sender: str, receiver: str, *, port_at: int) -> Counted
         bodies = [packet.body for packet in found if packet.source == source]
         return [body[8:] for body in bodies if body[port_at : port_at + 2] == port]
 
-    return Counted(len(seen(sender)), tuple(seen(receiver)))
+    return Counted(len(seen(sender)), tuple(seen(receiver)), _intact(sides.network, sender, receiver, port, port_at))
+
+
+def _intact(network: Network, sender: str, receiver: str, port: bytes, port_at: int) -> tuple[bytes, ...]:
+    """Give the payloads of those that came as they were sent.
+
+    Nobody checks the sender's MAC address; and a damaged one of the receiver's may be that of a group, which all listen to
+    (Linux takes a datagram from there: its drop_unicast_in_l2_multicast is off).
+    """
+    own = (network[sender].interface(LINK).mac, network[receiver].interface(LINK).mac)
+    target = bytes.fromhex(own[1].replace(":", ""))
+    sent = {
+        frame.data[_IP_AT - 2 :]
+        for frame in network.link(LINK).frames(sender, own[0])
+        if frame.data[_UDP_AT + port_at :].startswith(port) and frame.data[_PROTOCOL_AT] == ip_wire.UDP
+    }
+    return tuple(
+        frame.data[_UDP_AT + 8 :]
+        for frame in network.link(LINK).frames(receiver)
+        if (frame.data.startswith(target) or frame.data[0] & _GROUP) and frame.data[_IP_AT - 2 :] in sent
+    )

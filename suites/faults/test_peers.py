@@ -152,6 +152,29 @@ def test_others_of_a_killed_peer_are_not_touched(network: Network, flavor: str, 
     assert libos.wait(pops[1], LIMIT_S).data == b"alive"
 
 
+@pytest.mark.flavors("udp")
+def test_datagrams_to_a_peer_that_was_killed_are_no_hang(network: Network, flavor: str, engines: Engines) -> None:
+    """Pushes complete, a pop goes on or has a clear errno, and the queue still serves a peer that comes after."""
+    libos, server = engines.client, engines.server
+    place = (server.address, PORT)
+    there, here = server.socket(kind=socket.SOCK_DGRAM), libos.socket(kind=socket.SOCK_DGRAM)
+    server.bind(there, place)
+    libos.bind(here, (libos.address, PORT))
+    libos.wait(libos.pushto(here, b"alive", place), LIMIT_S)
+    assert server.wait(server.pop(there), LIMIT_S).data == b"alive"
+    server.kill()
+    for _ in range(3):
+        assert outcome(lambda: libos.wait(libos.pushto(here, b"dead", place), LIMIT_S)) in ("done", "ECONNREFUSED")
+    pop = libos.pop(here)
+    assert outcome(lambda: libos.wait(pop, 5.0)) in ("ETIMEDOUT", "ECONNREFUSED")
+    again = far_node(network, flavor).libos(flavor)
+    fresh = again.socket(kind=socket.SOCK_DGRAM)
+    again.bind(fresh, place)
+    libos.wait(libos.pushto(here, b"again", place), LIMIT_S)
+    done = again.wait(again.pop(fresh), LIMIT_S)
+    assert (done.data, done.address) == (b"again", (libos.address, PORT))
+
+
 @pytest.mark.flavors("threads")
 def test_two_instances_in_one_process(network: Network, flavor: str) -> None:
     """Two engines, each in a thread of its own: they talk to each other, and one ends while the other goes on."""

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from testbed.backends.network import Network
     from testbed.scenarios.shape import Shape, ShapeParams
 
+_SOURCE_AT = 6  # in an Ethernet frame
 _NS = 1_000_000_000
 
 
@@ -63,14 +64,18 @@ class Link:
             self._network.session.ask_quietly("flush")
         return self._network.session.recorder.capture_path(self.name, end)
 
-    def frames(self, end: str) -> Iterator[pcapng.Frame]:
-        """Give the raw frames captured at an end until now, with times of its clock; much faster than scapy."""
+    def frames(self, end: str, source: str = "") -> Iterator[pcapng.Frame]:
+        """Give the raw frames captured at an end until now, with times of its clock; much faster than scapy.
+
+        Args:
+            end: Name of the node at that end.
+            source: MAC address that they are from; empty is any.
+        """
         path = self.capture(end)
         if not path.exists():
             return
-        epoch_ns = self._network.epoch_ns
-        for frame in pcapng.frames(path.read_bytes()):
-            yield pcapng.Frame(frame.time_ns - epoch_ns, frame.data, frame.length)
+        among = bytes.fromhex(source.replace(":", ""))
+        yield from pcapng.frames(path.read_bytes(), self._network.epoch_ns, at=_SOURCE_AT, among=among)
 
     def packets(self, end: str, filter: Callable[[Any], object] | None = None) -> list[Any]:  # noqa: A002  # as in scapy
         """Give the packets captured at an end until now.

@@ -45,6 +45,12 @@ def test_frames_are_the_same_as_scapys(tmp_path: Path) -> None:
     assert (frame.data, frame.time_ns) == (data, (meta.tshigh << 32) | meta.tslow)
 
 
+def test_frames_that_lack_some_bytes_are_passed_over() -> None:
+    data = HEADER + packet(7, b"..abcd", 6) + packet(8, b"abcd..", 6) + packet(9, b"..ab", 4)
+    assert [frame.time_ns for frame in frames(data, epoch_ns=7, at=2, among=b"ab")] == [0, 2]
+    assert [frame.time_ns for frame in frames(data, epoch_ns=7)] == [0, 1, 2]
+
+
 def test_frames_of_nothing_are_none() -> None:
     assert list(frames(b"")) == []
     assert list(frames(HEADER)) == []

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 def pytest_configure(config: pytest.Config) -> None:
     """Register the marker of tests that compile a kernel."""
     config.addinivalue_line("markers", "guest: boots guests in virtual time")
+    config.addinivalue_line("markers", "netns: needs namespaces of the host kernel")
     config.addinivalue_line("markers", "build: compiles a kernel (minutes, or seconds with a warm cache) or a LibOS")
 
 

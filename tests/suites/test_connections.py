@@ -26,7 +26,11 @@ def seen(*sent: tuple[str, str, int, bytes]) -> list[Connection]:
         tcp = TCP(sport=ports[0], dport=ports[1], flags=flags, seq=sequence)
         frame = Ether(src=MACS[sender], dst="02:00:00:00:00:09") / IP(src=ends[0], dst=ends[1]) / tcp / payload
         frames.append(SimpleNamespace(time_ns=number, data=bytes(frame)))
-    link = SimpleNamespace(ends=("h1", "h2"), frames=lambda _: frames)
+
+    def from_(_: str, source: str) -> list[SimpleNamespace]:
+        return [frame for frame in frames if frame.data[6:12].hex(":") == source]
+
+    link = SimpleNamespace(ends=("h1", "h2"), frames=from_)
     nodes = {name: SimpleNamespace(interface=lambda _, mac=mac: SimpleNamespace(mac=mac)) for name, mac in MACS.items()}
 
     class Fake(dict[str, SimpleNamespace]):
