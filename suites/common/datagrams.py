@@ -61,7 +61,7 @@ def _count(sides: Sides, sender: str, receiver: str, *, port_at: int) -> Counted
 def _intact(network: Network, sender: str, receiver: str, port: bytes, port_at: int) -> tuple[bytes, ...]:
     """Give the payloads of those that came as they were sent.
 
-    Nobody checks the sender's MAC address; and a damaged one of the receiver's may be that of a group, which all listen to
+    Nobody checks the sender's MAC address; a damaged one of the receiver's may be that of a group, which all listen to
     (Linux takes a datagram from there: its drop_unicast_in_l2_multicast is off).
     """
     own = (network[sender].interface(LINK).mac, network[receiver].interface(LINK).mac)

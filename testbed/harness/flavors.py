@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import fnmatch
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,7 +12,7 @@ from testbed.backends.base import CAPABILITIES
 from testbed.errors import ConfigError, near_misses
 from testbed.harness.identity import case_id, normal_suite_name
 from testbed.harness.settings import DEFAULT_LIBOS
-from testbed.libos.flavor import Flavor, flavor, flavors
+from testbed.libos.flavor import Flavor, flavor, flavors, is_artifact
 from testbed.libos.foreign import ABILITIES
 from testbed.libos.foreign_flavor import kernel_capabilities
 from testbed.libos.library import find_library
@@ -29,7 +28,7 @@ _NONE = ""  # the flavor of a case that is none: pytest would skip a test withou
 
 def chosen(libos: str) -> list[Flavor]:
     """Give the libraries that a run is for: the one that ``--libos`` names, else all of testbed's own."""
-    found = None if libos == DEFAULT_LIBOS or Path(libos).exists() else flavor(libos)
+    found = None if libos == DEFAULT_LIBOS or is_artifact(libos) else flavor(libos)
     if found is None or _is_kernel(found):
         return [known for known in flavors().values() if known.crate is not None]
     return [found] if found.is_library else []
@@ -62,7 +61,7 @@ def select(items: list[pytest.Item], libos: str) -> list[pytest.Item]:
     Returns:
         The cases that were taken out of ``items``.
     """
-    found = None if libos == DEFAULT_LIBOS or Path(libos).exists() else flavor(libos)
+    found = None if libos == DEFAULT_LIBOS or is_artifact(libos) else flavor(libos)
     out = [item for item in items if not _is_for(item, found)]
     items[:] = [item for item in items if _is_for(item, found)]
     _oracle_first(items)

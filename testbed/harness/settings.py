@@ -90,22 +90,24 @@ def _kernel(libos: str) -> Path | None:
     """Give the kernel that a flavor is, or the artifact that was named; None is the default one."""
     if libos == DEFAULT_LIBOS:
         return None
-    if Path(libos).exists():
-        return Path(libos)
-    from testbed.libos.flavor import flavor  # noqa: PLC0415 (not every pytest session needs it)
+    from testbed.libos.flavor import flavor, is_artifact  # noqa: PLC0415 (not every pytest session needs it)
     from testbed.libos.foreign_flavor import kernel  # noqa: PLC0415
 
+    if is_artifact(libos):
+        return Path(libos)
     declared = flavor(libos).foreign
     return kernel(declared) if declared is not None and declared.abi == "kernel" else None
 
 
 def _wrapper(libos: str) -> Wrapper | None:
     """Give the command around POSIX programs that a flavor is, if it is one."""
-    if libos == DEFAULT_LIBOS or Path(libos).exists():
+    if libos == DEFAULT_LIBOS:
         return None
-    from testbed.libos.flavor import flavor  # noqa: PLC0415 (not every pytest session needs it)
+    from testbed.libos.flavor import flavor, is_artifact  # noqa: PLC0415 (not every pytest session needs it)
     from testbed.libos.foreign_flavor import wrapper  # noqa: PLC0415
 
+    if is_artifact(libos):
+        return None
     declared = flavor(libos).foreign
     return wrapper(declared) if declared is not None and declared.abi == "preload" else None
 

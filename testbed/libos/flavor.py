@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import functools
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -98,6 +99,11 @@ def flavors() -> Mapping[str, Flavor]:
     for name in found.keys() & _FLAVORS.keys():
         raise ConfigError(f"{found[name].file}: [libos.{name}] has the name of one of testbed's own flavors")
     return MappingProxyType({**_FLAVORS, **{name: _of_user(declared) for name, declared in found.items()}})
+
+
+def is_artifact(word: str) -> bool:
+    """Say whether a word of ``--libos`` means the folder of an artifact; a flavor of that name comes first."""
+    return word not in flavors() and Path(word).exists()
 
 
 def flavor(name: str) -> Flavor:

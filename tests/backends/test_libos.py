@@ -257,6 +257,28 @@ def test_workloads_report_both_sides(up: Up, make: Make) -> None:
         assert here.latency_ns("max") < 1e9
 
 
+def test_datagrams_at_a_rate_are_counted_by_who_takes_them(up: Up, make: Make) -> None:
+    network = up("pair")
+    library, h1, h2 = make(), network["h1"], network["h2"]
+    taker = h2.workload("dump", libos=library, server=f"{h2.address()}:9", idle=0.5)
+    maker = h1.workload("pktgen", libos=library, client=f"{h2.address()}:9", requests=50, size=100, rate=500)
+    there, here = finish(taker, maker)
+    assert (here["sent"], here["sent_bytes"]) == (there["received"], there["received_bytes"]) == (50, 5000)
+    assert here["duration_ns"] >= 49 / 500 * 1e9
+
+
+def test_connections_are_carried_on_to_another_address(up: Up, make: Make) -> None:
+    network = up("pair")
+    library, h1, h2 = make(), network["h1"], network["h2"]
+    sides: dict[str, Any] = {"libos": library, "clients": 3, "requests": 8}
+    server = h2.workload("tcp-echo", server=f"{h2.address()}:80", **sides)
+    between = h1.workload("relay", server=f"{h1.address()}:81", to=f"{h2.address()}:80", libos=library, clients=3)
+    client = h2.workload("tcp-echo", client=f"{h1.address()}:81", **sides)
+    there, middle, here = finish(server, between, client)
+    assert here["received_bytes"] == there["received_bytes"] == 3 * 8 * 64
+    assert middle["connections"] in (3, 6)  # of both sides, or of one
+
+
 @pytest.mark.guest
 def test_a_workload_measures_the_link(up: Up, make: Make) -> None:
     network = up("pair", delay_ms=10)

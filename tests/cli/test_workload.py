@@ -56,6 +56,28 @@ def test_an_echo_between_two_terminals(program: str, library: str) -> None:
     assert (there["role"], there["connections"], there["received_bytes"]) == ("server", 2, 20 * 64)
 
 
+def test_datagrams_and_connections_by_hand(program: str, library: str) -> None:
+    """What no suite runs: pktgen to dump, and an echo through a relay."""
+    ports = [f"127.0.0.1:{free_port()}" for _ in range(3)]
+    with start(program, "--libos", library, "dump", "--server", ports[0], "--idle", "0.5") as taker:
+        assert taker.stdout is not None
+        assert taker.stdout.readline() == "ready\n"
+        words = ("pktgen", "--client", ports[0], "--requests", "20", "--rate", "1000")
+        with start(program, "--libos", library, *words) as maker:
+            assert json.loads(maker.communicate(timeout=60)[0])["sent"] == 20
+        assert json.loads(taker.communicate(timeout=60)[0])["received"] == 20
+    with (
+        start(program, "--libos", library, "tcp-echo", "--server", ports[1], "--requests", "5") as server,
+        start(program, "--libos", library, "relay", "--server", ports[2], "--to", ports[1]) as between,
+    ):
+        for side in (server, between):
+            assert side.stdout is not None
+            assert side.stdout.readline() == "ready\n"
+        with start(program, "--libos", library, "tcp-echo", "--client", ports[2], "--requests", "5") as client:
+            assert json.loads(client.communicate(timeout=60)[0])["received"] == 5
+        assert [side.wait(60) for side in (server, between)] == [0, 0]
+
+
 def test_a_failure_is_in_the_report_and_in_the_exit_code(program: str, library: str) -> None:
     with start(program, "--libos", library, "tcp-echo", "--client", f"127.0.0.1:{free_port()}") as client:
         said, complaints = client.communicate(timeout=60)

@@ -183,6 +183,48 @@ def test_what_it_requires_is_looked_for(project: Path) -> None:
         foreign_flavor.kernel_capabilities(declared, ["sctp"])
 
 
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (None, r"no header include/types\.h"),
+        ("struct oops {\n", r"include/types\.h: "),
+        ('#include "no_such_file.h"\n', r"include/types\.h: no_such_file\.h: No such file"),
+    ],
+    ids=["missing", "not C", "includes what is not there"],
+)
+def test_a_header_that_cannot_be_used_is_said(project: Path, text: str | None, words: str) -> None:
+    if text is not None:
+        (project.parent / "mystack" / "include" / "types.h").write_text(text)
+    declare(project, GOOD + 'header = "include/types.h"\n')
+    with pytest.raises(BuildError, match=words):
+        flavor("mystack").build()
+
+
+VALUES = {"node": "h1", "address": "10.0.1.1"}
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("{% if %}", r"^mystack: .*/mine\.j2, line 1: "),
+        ("one\n{{ adress }}", r"(?s)^mystack: .*/mine\.j2: 'adress' is undefined\nhint: there are: address, node$"),
+    ],
+)
+def test_a_template_of_a_users_is_rendered_and_what_is_wrong_in_it_said(project: Path, text: str, words: str) -> None:
+    declare(project, GOOD + 'config = "mine.j2"\n')
+    (project / "mine.j2").write_text("who: {{ node }} {{ address }}\n")
+    found = find_library("mystack")
+    assert found.render(VALUES) == "who: h1 10.0.1.1"
+    (project / "mine.j2").write_text(text)
+    with pytest.raises(ConfigError, match=words):
+        found.render(VALUES)
+    (project / "mine.j2").unlink()
+    with pytest.raises(
+        ConfigError, match=r"^mystack: cannot read its template .*/mine\.j2: No such file or directory$"
+    ):
+        found.render(VALUES)
+
+
 def test_a_wrapper_has_its_artifact_in_the_node(project: Path) -> None:
     text = '[libos.wrap]\nabi = "preload"\nsource = "../mystack"\nbuild = "make"\nartifact = "lib/libmystack.so"\n'
     declare(project, text + 'command = "env LD_PRELOAD={artifact}"\n')

@@ -42,6 +42,8 @@ def set_up(backend: str, libos: str, paths: Sequence[str] = ()) -> None:
         libos: What is under test.
         paths: The suites, files and node ids of the run; their text says whether they run LibOSes.
     """
+    from testbed.libos.flavor import is_artifact
+
     if backend == "timetravel":
         from testbed.backends.host import check_host
 
@@ -50,7 +52,7 @@ def set_up(backend: str, libos: str, paths: Sequence[str] = ()) -> None:
         linux()
     if "TESTBED_AGENT" not in os.environ:
         agent_folder()
-    if not Path(libos).exists() and (libos != "linux" or any(map(_takes_flavor, paths))):
+    if not is_artifact(libos) and (libos != "linux" or any(map(_takes_flavor, paths))):
         libraries(libos)
 
 
@@ -73,12 +75,12 @@ def libraries(libos: str) -> None:
 
 def _is_kernel(libos: str) -> bool:
     """Say whether a word of ``--libos`` names a kernel other than testbed's own."""
-    from testbed.libos.flavor import flavor
+    from testbed.libos.flavor import flavor, is_artifact
 
     if libos == "linux":
         return False
-    declared = None if Path(libos).exists() else flavor(libos).foreign
-    return Path(libos).exists() or (declared is not None and declared.abi == "kernel")
+    declared = None if is_artifact(libos) else flavor(libos).foreign
+    return is_artifact(libos) or (declared is not None and declared.abi == "kernel")
 
 
 def _takes_flavor(path: str) -> bool:
