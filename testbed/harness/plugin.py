@@ -248,9 +248,9 @@ def _check_names(settings: Settings) -> None:
     """Refuse a flavor or capability that does not exist: it would be an error, or never fire, case by case."""
     if settings.libos != DEFAULT_LIBOS:
         from testbed.backends.artifacts import find_kernel  # noqa: PLC0415 (not every pytest session needs it)
-        from testbed.libos.flavor import flavor  # noqa: PLC0415
+        from testbed.libos.flavor import flavor, is_artifact  # noqa: PLC0415
 
-        if Path(settings.libos).exists():
+        if is_artifact(settings.libos):
             find_kernel(Path(settings.libos))
         else:
             flavor(settings.libos)

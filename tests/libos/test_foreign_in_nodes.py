@@ -57,8 +57,8 @@ def workshop(tmp_path: Path) -> Workshop:
 
 def verdicts(workshop: Workshop, libos: str) -> list[tuple[str, str]]:
     done = workshop.testbed("run", "mini", "--libos", libos, "--run-dir", str(workshop.run_dir), "-n", "1")
+    assert done.returncode == 0, done.stdout + done.stderr
     cases = json.loads((workshop.run_dir / "run.json").read_text())["cases"]
-    assert cases, done.stdout + done.stderr
     return [(case["verdict"], case["reason"]) for case in cases]
 
 
