@@ -27,7 +27,7 @@ def round_instructions() -> float:
     """
     if shutil.which("valgrind") is None:
         raise CapabilityError("counting instructions needs valgrind (apt-get install -y valgrind)")
-    cargo.compiler(_EXAMPLE)
+    cargo.compiler(_EXAMPLE, cargo.oldest(paths.package_dir() / "libos" / "crates" / "abi"))
     program = _program()
     few, many = (_instructions(program, rounds) for rounds in _ROUNDS)
     return (many - few) / (_ROUNDS[1] - _ROUNDS[0])

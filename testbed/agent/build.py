@@ -9,6 +9,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from testbed import paths
+from testbed.errors import CapabilityError
 from testbed.libos import cargo
 from testbed.libos.artifacts import Artifact, ArtifactStore
 
@@ -26,6 +27,8 @@ _FLAGS = ("-C", "target-feature=+crt-static", "-C", "relocation-model=static")
 def ensure_agent(store: ArtifactStore | None = None) -> Artifact:
     """Give the artifact of the agent, built if its sources or the compiler have changed.
 
+    Where there is no compiler, one that is in the store and is of the same sources is as good.
+
     Args:
         store: Where artifacts are; default the user's store.
 
@@ -37,8 +40,23 @@ def ensure_agent(store: ArtifactStore | None = None) -> Artifact:
         BuildError: The compiler refused; its words and the path of the whole log are in the message.
     """
     store = store or ArtifactStore()
-    made_of = inputs()
+    try:
+        made_of = inputs()
+    except CapabilityError as lack:
+        if (found := stored_agent(lack, store)) is not None:
+            return found
+        raise
     return store.get_or_build(NAME, made_of, functools.partial(_build, log_kept=store.failed_log(NAME, made_of)))
+
+
+def stored_agent(lack: CapabilityError, store: ArtifactStore | None = None) -> Artifact | None:
+    """Give an artifact of the agent's present sources that is in the store, whatever compiler it is of; or None.
+
+    Args:
+        lack: Why none can be built here.
+        store: Where artifacts are; default the user's store.
+    """
+    return (store or ArtifactStore()).stored(NAME, _material(), lack, {"compiler"})
 
 
 def inputs() -> dict[str, Any]:
@@ -47,12 +65,12 @@ def inputs() -> dict[str, Any]:
     Raises:
         CapabilityError: There is no cargo.
     """
-    return {
-        "sources": _digest(_source_dir()),
-        "compiler": cargo.compiler("the agent"),
-        "flags": list(_FLAGS),
-        "target": cargo.TARGET,
-    }
+    return {**_material(), "compiler": cargo.compiler("the agent", cargo.oldest(_source_dir()))}
+
+
+def _material() -> dict[str, Any]:
+    """Give what determines the agent's artifact beside the compiler."""
+    return {"sources": _digest(_source_dir()), "flags": list(_FLAGS), "target": cargo.TARGET}
 
 
 def _source_dir() -> Path:

@@ -49,7 +49,7 @@ class Child:
                     (os.POSIX_SPAWN_OPEN, 0, "/dev/null", os.O_RDONLY, 0),
                     (os.POSIX_SPAWN_OPEN, 1, os.fspath(log), append, 0o644),
                     (os.POSIX_SPAWN_DUP2, 1, 2),
-                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in _inheritable()),
+                    *((os.POSIX_SPAWN_CLOSE, fd) for fd in inheritable()),
                     *((os.POSIX_SPAWN_DUP2, fd, inside) for inside, fd in moved.items()),
                 ],
                 setsid=True,
@@ -113,7 +113,7 @@ class Child:
             self._status = status
 
 
-def _inheritable() -> list[int]:
+def inheritable() -> list[int]:
     """Give the descriptors above 2 that a child would inherit, since whoever started us left them open."""
     found = []
     for name in os.listdir("/proc/self/fd"):  # noqa: PTH208  # names, not paths

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Short-lived folders and CPU slots of running guests; what a dead process left is removed by our own record."""
+"""Short-lived folders and CPU slots of running guests; what a dead process left is removed, by our own record."""
 
 from __future__ import annotations
 
@@ -13,9 +13,11 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from testbed.backends.child import inheritable
 from testbed.paths import runtime_dir
 
 _NAME = re.compile(r"(?:net|captures)-(\d+)-(\d+)-\d+")
+_SHELL = "/bin/sh"
 _SLOTS_PER_CPU = 64
 _numbers = itertools.count(1)
 
@@ -30,6 +32,7 @@ class Scratch:
     def __init__(self, word: Literal["net", "captures"] = "net") -> None:
         remove_stale()
         self._owner = os.getpid()
+        _start_reaper(self._owner)
         self.path = runtime_dir() / f"{word}-{self._owner}-{_start_time(self._owner)}-{next(_numbers)}"
         self.path.mkdir(mode=0o700)
 
@@ -37,6 +40,47 @@ class Scratch:
         """Remove the folder; called again, or in a fork of our process, it does nothing."""
         if self._owner == os.getpid():
             shutil.rmtree(self.path, ignore_errors=True)
+
+
+# Its stdin ends when the owner does, however that ends. What still dies may still make files: hence several times.
+_REAPER = """
+while read -r _; do :; done
+for _ in 1 2 3 4 5; do
+    rm -rf -- "$1"/net-"$2"-* "$1"/captures-"$2"-* && break
+    sleep 0.2
+done
+"""
+
+
+@functools.cache
+def _start_reaper(owner: int) -> None:
+    """Start a shell that waits for our end and then removes our folders, which we cannot do where SIGKILL ends us.
+
+    Once per process. It has a session of its own, so that what a terminal or a group is sent does not end it. Where it
+    is ended too, the next start removes the folders.
+
+    Args:
+        owner: This process.
+    """
+    ours, theirs = os.pipe()  # its other end stays open, by its number, as long as we live
+    try:
+        os.posix_spawn(
+            _SHELL,
+            [_SHELL, "-c", _REAPER, "testbed-reaper", os.fspath(runtime_dir()), f"{owner}-{_start_time(owner)}"],
+            {"PATH": "/usr/bin:/bin"},
+            file_actions=[
+                (os.POSIX_SPAWN_DUP2, ours, 0),
+                (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+                (os.POSIX_SPAWN_DUP2, 1, 2),
+                *((os.POSIX_SPAWN_CLOSE, fd) for fd in inheritable()),
+            ],
+            setsid=True,
+            setsigmask=[],
+        )
+    except OSError:  # no shell there: the next start does it
+        os.close(theirs)
+    finally:
+        os.close(ours)
 
 
 @functools.cache

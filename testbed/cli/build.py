@@ -84,6 +84,8 @@ def linux(
             jobs=jobs or os.cpu_count() or 1,
             progress=show,
         )
+    if found.instead:
+        note(f"linux: {found.instead}")
     if found.fresh:
         note(f"linux: built in {found.manifest['build_s']:.0f} s")
     return found.path
@@ -97,6 +99,8 @@ def library(flavor: "Flavor") -> Path:
     """
     with waiting(f"{flavor.name}: compiling"):
         found = flavor.build()
+    if found.instead:
+        note(f"{flavor.name}: {found.instead}")
     if found.fresh:
         note(f"{flavor.name}: built in {found.manifest['build_s']:.0f} s")
     return found.path

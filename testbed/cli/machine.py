@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import platform
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from testbed.errors import CapabilityError
+from testbed.libos import cargo
 from testbed.paths import cache_dir, package_dir
 
 if TYPE_CHECKING:
@@ -26,8 +28,8 @@ _IPPROTO_DCCP = 33
 _SOCK_DCCP = 6
 
 _BUILD_SPACE_BYTES = 3 << 30  # an unpacked kernel tree, its objects and the artifact
+_KERNEL_PURPOSE = ("the kernel", "quick rebuilds of the kernel", "unpacking the kernel", "the patch series")
 _GUEST_MIB = 512  # a guest's memory is a file, sparse up to mem=
-_MIN_CARGO = (1, 74)
 
 # Run in a network namespace of its own: which queue disciplines and filters the host's kernel has.
 _TRAFFIC_CONTROL = """
@@ -183,19 +185,41 @@ def _switches() -> Iterator[Check]:
 
 def _tools() -> Iterator[Check]:
     """The compilers, with their versions; a decoder of packets that is optional."""
-    for program, word in (("gcc", "the kernel"), ("cargo", "the agent")):
+    oldest = cargo.oldest(package_dir() / "agent")
+    for program, word, stored in (("gcc", "the kernel", _kernel_is_there), ("cargo", "the agent", _agent_is_there)):
         package = "cargo-web" if program == "cargo" and _debian() == "12" else program
         text = _output([program, "--version"]) if shutil.which(program) else None
-        if text is None:
-            found = f"not installed: {word} cannot be built"
-            yield Check(program, "missing", found, f"apt-get install -y {package}", package)
+        version = re.search(r"(\d+)\.(\d+)[\d.]*", text or "")
+        old = program == "cargo" and version is not None and (int(version[1]), int(version[2])) < oldest
+        if text is not None and not old:
+            yield Check(program, "ok", version[0] if version else text.splitlines()[0])
             continue
-        version = re.search(r"(\d+)\.(\d+)[\d.]*", text)
-        old = program == "cargo" and version is not None and (int(version[1]), int(version[2])) < _MIN_CARGO
-        remedy = f"a cargo of at least {_MIN_CARGO[0]}.{_MIN_CARGO[1]}: Debian 12's cargo-web, or rustup" if old else ""
-        yield Check(program, "missing" if old else "ok", version[0] if version else text.splitlines()[0], remedy)
+        found = "not installed" if text is None else f"{version[0] if version else text}, which is too old"
+        remedy = f"apt-get install -y {package}"
+        if old:
+            remedy = f"a cargo of at least {oldest[0]}.{oldest[1]}: Debian 12's cargo-web, or rustup"
+        if stored():
+            yield Check(program, "limited", f"{found}: {word} of the store is used", remedy)
+        else:
+            yield Check(program, "missing", f"{found}: {word} cannot be built", remedy, None if old else package)
     if shutil.which("tshark") is None:
         yield Check("tshark", "limited", "not installed: packets are decoded by scapy", "apt-get install -y tshark")
+
+
+@functools.cache
+def _kernel_is_there() -> bool:
+    """Say whether a kernel of the present sources is in the store: then nothing of what builds one is needed."""
+    from testbed.libos.linux.builder import stored_linux
+
+    return stored_linux(CapabilityError("asked by doctor")) is not None
+
+
+@functools.cache
+def _agent_is_there() -> bool:
+    """Say whether an agent of the present sources is in the store."""
+    from testbed.agent.build import stored_agent
+
+    return stored_agent(CapabilityError("asked by doctor")) is not None
 
 
 def _debian() -> str | None:
@@ -231,7 +255,10 @@ def _packages() -> Iterator[Check]:
         status = "missing" if when in {"build", "run"} else "limited"
         by_command = f"; testbed.sh {when} does so, too" if when in {"check", "bench"} else ""
         remedy = f"apt-get install -y {name}{by_command}"
-        yield Check(f"package {name}", status, f"not installed; for {purpose}", remedy, name)
+        found = f"not installed; for {purpose}"
+        if status == "missing" and purpose.startswith(_KERNEL_PURPOSE) and _kernel_is_there():
+            status, found = "limited", f"{found}; the kernel of the store is used"
+        yield Check(f"package {name}", status, found, remedy, name)
 
 
 def _flavors() -> Iterator[Check]:

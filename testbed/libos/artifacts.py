@@ -11,14 +11,14 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from testbed import paths
-from testbed.errors import BuildError, ConfigError, InternalError
+from testbed.errors import BuildError, CapabilityError, ConfigError, InternalError
 
 MANIFEST = "manifest.json"
 LOG = "build.log"
@@ -41,11 +41,14 @@ class Artifact:
         manifest: What ``manifest.json`` says: ``format``, ``name``, ``key``, ``inputs``, ``outputs`` (path to
             ``sha256`` and ``bytes``), ``build_s`` (seconds of wall time).
         fresh: True when this call built it, False when it came from the store.
+        instead: Where this machine lacks what a build takes and an artifact of the same sources was in the store: that
+            in words.
     """
 
     path: Path
     manifest: Mapping[str, Any]
     fresh: bool = False
+    instead: str = ""
 
     @property
     def key(self) -> str:
@@ -156,6 +159,30 @@ class ArtifactStore:
                 return found
             return self._build(name, inputs, key, folder, build)
 
+    def stored(
+        self, name: str, inputs: Mapping[str, Any], lack: CapabilityError, tools: Collection[str]
+    ) -> Artifact | None:
+        """Give an artifact that other tools have built from the same, for a machine on which nothing can be built.
+
+        Args:
+            name: What it is.
+            inputs: What determines it, without the tools.
+            lack: Why it cannot be built here.
+            tools: The inputs that are left out.
+
+        Returns:
+            The one that was built last, or None where there is none.
+        """
+        found = [
+            artifact
+            for artifact in self.all()
+            if artifact.manifest.get("name") == name and _without(artifact.manifest["inputs"], tools) == inputs
+        ]
+        if not found:
+            return None
+        last = max(found, key=lambda artifact: ((artifact.path / MANIFEST).stat().st_mtime_ns, artifact.path.name))
+        return replace(last, instead=f"{last.path.name} from the store, of the same sources: {lack.message}")
+
     def failed_log(self, name: str, inputs: Mapping[str, Any]) -> Path:
         """Say where the log of a failed build is kept."""
         return self.root / "failed" / f"{self._folder(name, inputs).name}.log"
@@ -241,6 +268,10 @@ class ArtifactStore:
         with (locks / name).open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield  # the lock ends with the file, also when the process is killed
+
+
+def _without(inputs: Mapping[str, Any], names: Collection[str]) -> dict[str, Any]:
+    return {name: value for name, value in inputs.items() if name not in names}
 
 
 def _describe(name: str, folder: Path) -> dict[str, dict[str, Any]]:

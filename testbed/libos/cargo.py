@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,27 +19,56 @@ if TYPE_CHECKING:
 
 TARGET = "x86_64-unknown-linux-gnu"
 _SHOWN_LINES = 30
+_RELEASE = re.compile(r"release: ((\d+)\.(\d+)\S*)")
 
 
-def compiler(what: str) -> str:
+def oldest(*folders: Path) -> tuple[int, int]:
+    """Give the oldest Rust that can build all of these packages: the ``rust-version`` of their manifests.
+
+    Args:
+        folders: Where each has its ``Cargo.toml``; one that leaves it to its workspace lies in that.
+
+    Returns:
+        ``(1, 77)``; zeros where none of them says.
+    """
+    return max((_rust_version(folder) for folder in folders), default=(0, 0))
+
+
+def _rust_version(folder: Path) -> tuple[int, int]:
+    package = tomllib.loads((folder / "Cargo.toml").read_text()).get("package", {})
+    found = package.get("rust-version", "0.0")
+    if isinstance(found, dict):
+        roots = (tomllib.loads(path.read_text()) for up in folder.parents if (path := up / "Cargo.toml").is_file())
+        found = next(root["workspace"]["package"]["rust-version"] for root in roots if "workspace" in root)
+    major, minor = str(found).split(".")[:2]
+    return int(major), int(minor)
+
+
+def compiler(what: str, oldest: tuple[int, int]) -> str:
     """Ask rustc what it is; the answer is part of an artifact's key.
 
     Args:
         what: What is to be built, for the message.
+        oldest: The oldest Rust that can build it; cargo and rustc are released as one.
 
     Raises:
-        CapabilityError: There is no cargo, or it does not work.
+        CapabilityError: There is no cargo, or it does not work, or it is too old.
     """
+    hint = "./testbed.sh installs one on Debian; elsewhere https://rustup.rs"
     missing = [tool for tool in ("cargo", "rustc") if shutil.which(tool) is None]
     if missing:
         raise CapabilityError(
             f"building {what} needs {' and '.join(missing)}, which PATH does not have",
-            hint="install Rust 1.77 or later: apt install cargo (where new enough), or https://rustup.rs",
+            hint=hint,
         )
     try:
         done = subprocess.run(["rustc", "-vV"], capture_output=True, text=True, check=True, timeout=60)
     except (OSError, subprocess.SubprocessError) as error:
         raise CapabilityError(f"rustc does not work: {error}", hint="try: rustc -vV") from error
+    release = _RELEASE.search(done.stdout)
+    if release is not None and (int(release[2]), int(release[3])) < oldest:
+        wanted = ".".join(map(str, oldest))
+        raise CapabilityError(f"building {what} needs Rust {wanted} or later; rustc is {release[1]}", hint=hint)
     return done.stdout.strip()
 
 

@@ -52,6 +52,8 @@ class Crate:
     def build(self, store: ArtifactStore | None = None, workspace: Path | None = None) -> Artifact:
         """Give its artifact, built if its sources, those it depends on, or a tool has changed.
 
+        Where there is no Rust, one that is in the store and is of the same sources is as good.
+
         Args:
             store: Where artifacts are; default the user's store.
             workspace: Its sources; default those beside this file.
@@ -62,7 +64,12 @@ class Crate:
         """
         store = store or ArtifactStore()
         workspace = workspace or paths.package_dir() / "libos"
-        made_of = self.inputs(workspace)
+        try:
+            made_of = self.inputs(workspace)
+        except CapabilityError as lack:
+            if (found := self._stored(store, workspace, lack)) is not None:
+                return found
+            raise
         fill = functools.partial(self._fill, workspace=workspace, log_kept=store.failed_log(self.name, made_of))
         return store.get_or_build(self.name, made_of, fill)
 
@@ -72,22 +79,36 @@ class Crate:
         Raises:
             CapabilityError: This machine lacks what the build needs.
         """
+        workspace = workspace or paths.package_dir() / "libos"
+        return {**self._material(workspace), "compiler": self._compiler(workspace)}
+
+    def lacks(self, store: ArtifactStore | None = None, workspace: Path | None = None) -> CapabilityError | None:
+        """Say why it can be neither built here nor taken from the store; None where it can."""
+        workspace = workspace or paths.package_dir() / "libos"
+        try:
+            self.needs()
+            self._compiler(workspace)
+        except CapabilityError as error:
+            return None if self._stored(store or ArtifactStore(), workspace, error) is not None else error
+        return None
+
+    def _material(self, workspace: Path) -> dict[str, Any]:
+        """Give what determines its artifact beside the compiler."""
         return {
-            "sources": digest(workspace or paths.package_dir() / "libos", self.name),
-            "compiler": cargo.compiler(self.name),
+            "sources": digest(workspace, self.name),
             "needs": dict(self.needs()),
             "flags": list(_FLAGS),
             "target": cargo.TARGET,
         }
 
-    def lacks(self) -> CapabilityError | None:
-        """Say why it cannot be built here, None where it can."""
+    def _compiler(self, workspace: Path) -> str:
+        return cargo.compiler(self.name, cargo.oldest(*members(workspace, self.name)))
+
+    def _stored(self, store: ArtifactStore, workspace: Path, lack: CapabilityError) -> Artifact | None:
         try:
-            cargo.compiler(self.name)
-            self.needs()
-        except CapabilityError as error:
-            return error
-        return None
+            return store.stored(self.name, self._material(workspace), lack, {"compiler"})
+        except CapabilityError:  # what is missing is no compiler: it takes that to run, too
+            return None
 
     def _fill(self, folder: Path, *, workspace: Path, log_kept: Path) -> None:
         built = cargo.build(

@@ -55,9 +55,17 @@ def await_no_more_than(before: Traces) -> dict[str, list[str]]:
 
 
 def scratch(env: dict[str, str]) -> list[str]:
-    """List the folders of live networks in the runtime folder of a workshop."""
+    """List the folders of live networks and of their captures in the runtime folder of a workshop."""
     (folder,) = Path(env["XDG_RUNTIME_DIR"]).glob("testbed-*")
-    return sorted(path.name for path in folder.glob("net-*"))
+    return sorted(path.name for path in folder.glob("*-*-*-*"))
+
+
+def await_no_scratch(env: dict[str, str]) -> list[str]:
+    """Wait until :func:`scratch` has nothing to list; give what is still there after a while."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := scratch(env)) and time.monotonic() < deadline:
+        select.select([], [], [], 0.05)
+    return left
 
 
 def members(marker: str) -> dict[int, str]:

@@ -95,10 +95,10 @@ def test_what_the_machine_lacks_is_said_without_building(workspace: Path, tmp_pa
         raise CapabilityError("no DPDK", hint="apt-get install libdpdk-dev")
 
     crate = Crate("small", "libsmall.so", "one function", needs=needs)
-    assert str(crate.lacks()) == "no DPDK\nhint: apt-get install libdpdk-dev"
+    assert str(crate.lacks(workspace=workspace)) == "no DPDK\nhint: apt-get install libdpdk-dev"
     with pytest.raises(CapabilityError, match=r"^no DPDK"):
         crate.build(ArtifactStore(tmp_path / "store"), workspace)
-    assert SMALL.lacks() is None
+    assert SMALL.lacks(workspace=workspace) is None
 
 
 def test_a_tool_of_another_version_is_another_artifact(workspace: Path, tmp_path: Path) -> None:

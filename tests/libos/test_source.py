@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
+import sys
 import tarfile
 from typing import TYPE_CHECKING
 
@@ -128,3 +130,36 @@ def test_what_a_build_in_place_left_is_no_source(kernel_tree: Path, cache: Path)
     (kernel_tree / "scripts").mkdir()
     subprocess.run(["cp", "/bin/true", str(kernel_tree / "scripts/fixdep")], check=True)
     assert tree.prepare() == clean
+
+
+def test_what_a_killed_build_left_is_removed_by_the_next(kernel_tree: Path, cache: Path) -> None:
+    tree = WorkTree(source.find_source(kernel_tree), cache)
+    with tree.locked():
+        tree.prepare()
+    for name in (".extract.abc/linux-6.12/init", "stage.def/net", "keep"):
+        (tree.folder / name).mkdir(parents=True)
+    (tree.folder / ".unfinished.ghi").write_text("half")
+    with tree.locked():
+        pass
+    assert {path.name for path in tree.folder.iterdir()} == {"keep", "lock", "tree", "index.json", "state.json"}
+
+
+def test_a_build_that_is_killed_while_it_unpacks_leaves_nothing_for_long(kernel_tree: Path, tmp_path: Path) -> None:
+    archive = tmp_path / "linux.tar"
+    subprocess.run(["tar", "-cf", archive, "-C", kernel_tree.parent, kernel_tree.name], check=True)
+    tar = tmp_path / "bin" / "tar"
+    tar.parent.mkdir()
+    tar.write_text("#!/bin/sh\nkill -9 $PPID\n")
+    tar.chmod(0o755)
+    tree = WorkTree(source.find_source(archive), tmp_path / "work")
+    program = (
+        "import pathlib, sys; from testbed.libos.linux import source, worktree\n"
+        "tree = worktree.WorkTree(source.find_source(sys.argv[1]), pathlib.Path(sys.argv[2]))\n"
+        "with tree.locked(): tree.prepare()"
+    )
+    env = {**os.environ, "PATH": f"{tar.parent}:{os.environ['PATH']}"}
+    done = subprocess.run([sys.executable, "-c", program, archive, tmp_path / "work"], env=env, check=False)
+    assert done.returncode == -signal.SIGKILL
+    assert [path.name[:9] for path in tree.folder.glob(".*")] == [".extract."]
+    with tree.locked():
+        assert list(tree.folder.glob(".*")) == []

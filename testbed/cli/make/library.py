@@ -68,9 +68,12 @@ def libraries(libos: str) -> None:
     for one in found.values():
         try:
             with waiting(f"{one.name}: compiling", former.build_s(one.name)):
-                one.build()
+                built = one.build()
         except CapabilityError as error:
             note(f"{one.name}: its cases will be skipped: {error.message}")
+        else:
+            if built.instead:
+                note(f"{one.name}: {built.instead}")
 
 
 def _is_kernel(libos: str) -> bool:
@@ -95,7 +98,10 @@ def agent_folder() -> Path:
     from testbed.agent.build import ensure_agent
 
     with waiting("agent: compiling", former.build_s("agent")):
-        return ensure_agent().path
+        found = ensure_agent()
+    if found.instead:
+        note(f"agent: {found.instead}")
+    return found.path
 
 
 def testbin_folders() -> list[Path]:

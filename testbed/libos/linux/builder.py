@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from testbed.errors import BuildError, ConfigError
+from testbed.errors import BuildError, CapabilityError, ConfigError
 from testbed.libos.artifacts import LOG, Artifact, ArtifactStore, sha256_file
 from testbed.libos.linux import config, make, patches, toolchain
 from testbed.libos.linux.progress import BuildProgress, Progress, ignore
@@ -22,12 +22,13 @@ if TYPE_CHECKING:
 
 KERNEL = "linux"
 CONFIG = "config"
+_TOOLS = ("compiler", "linker")  # of an artifact's inputs: what the machine brings
 VERSION = 1  # of this recipe; a change of it that changes the output makes it higher
 
 
 @dataclass(frozen=True)
 class Request:
-    """Everything that determines a kernel, found and read.
+    """Everything that determines a kernel beside the tools that build it, found and read.
 
     Args:
         source: Tarball or folder.
@@ -36,7 +37,6 @@ class Request:
         options: The merged fragments.
         fragments: Their paths, ours first.
         series: Our patches, then the user's.
-        tools: Compiler and linker.
     """
 
     source: Source
@@ -45,7 +45,6 @@ class Request:
     options: dict[str, config.Option]
     fragments: list[Path]
     series: list[Path]
-    tools: toolchain.Toolchain
 
     @property
     def name(self) -> str:
@@ -54,15 +53,13 @@ class Request:
         return f"linux-{safe}"
 
     @property
-    def inputs(self) -> dict[str, Any]:
-        """Give what the artifact's key is made from."""
+    def material(self) -> dict[str, Any]:
+        """Give what the artifact's key is made from beside the tools."""
         return {
             "builder": VERSION,
             "source": {"release": self.release.text, "sha256": self.digest},
             "options": config.text_of(self.options).splitlines(),
             "patches": [{"name": path.name, "sha256": sha256_file(path)} for path in self.series],
-            "compiler": self.tools.compiler,
-            "linker": self.tools.linker,
         }
 
 
@@ -76,6 +73,8 @@ def build_linux(
     store: ArtifactStore | None = None,
 ) -> Artifact:
     """Build the ``linux`` flavor, or take it from the store.
+
+    Where a tool of a build is missing, one that is in the store and is of the same sources is as good.
 
     Args:
         source: A kernel tree (never modified) or a tarball; default the newest ``linux-source`` of the distribution.
@@ -94,30 +93,73 @@ def build_linux(
         BuildError: A patch does not apply, an option was dropped, or the compiler failed.
     """
     store = store if store is not None else ArtifactStore()
-    tools = toolchain.find()
+    tools = _tools()
     found = find_source(source)
+    if isinstance(tools, CapabilityError) and found.is_tarball and describe_tarball(found.path).release is None:
+        raise tools  # never unpacked, so never built, and unpacking takes tools
     tree = WorkTree(found)
-    release, digest = _identify(found, tree, progress)
-    files = [*config.default_fragments(), *(config.find_fragment(name) for name in fragments)]
-    options = config.merge(option for path in files for option in config.read_fragment(path, release.version))
-    request = Request(found, release, digest, options, files, _series(release, patches), tools)
+    request = _request(found, tree, fragments, patches, progress)
+    if isinstance(tools, CapabilityError):
+        if (stored := store.stored(request.name, request.material, tools, _TOOLS)) is not None:
+            return stored
+        raise tools
+    inputs = {**request.material, "compiler": tools.compiler, "linker": tools.linker}
     limit = jobs if jobs is not None else len(os.sched_getaffinity(0))
     if limit < 1:
         raise ConfigError(f"jobs must be at least 1, not {limit}")
     recipe = functools.partial(
         _build,
         request,
+        tools,
         tree,
         jobs=limit,
         progress=progress,
-        failed=store.failed_log(request.name, request.inputs),
+        failed=store.failed_log(request.name, inputs),
     )
-    return store.get_or_build(request.name, request.inputs, recipe)
+    return store.get_or_build(request.name, inputs, recipe)
+
+
+def stored_linux(lack: CapabilityError) -> Artifact | None:
+    """Give the default ``linux`` artifact of the user's store where it can be had without the tools of a build.
+
+    Args:
+        lack: Which tools are missing.
+    """
+    store = ArtifactStore()
+    try:
+        found = find_source()
+    except CapabilityError:
+        return None
+    if not store.root.is_dir() or describe_tarball(found.path).release is None:
+        return None
+    request = _request(found, WorkTree(found), (), (), ignore)
+    return store.stored(request.name, request.material, lack, _TOOLS)
 
 
 def ensure_linux(progress: Progress = ignore) -> Artifact:
     """Give the default ``linux`` artifact; build it where it is missing."""
     return build_linux(progress=progress)
+
+
+def _tools() -> toolchain.Toolchain | CapabilityError:
+    """Give the tools of a build, or say which are missing."""
+    try:
+        return toolchain.find()
+    except CapabilityError as lack:
+        return lack
+
+
+def _request(
+    source: Source,
+    tree: WorkTree,
+    fragments: Sequence[str | Path],
+    patches: Sequence[str | Path],
+    progress: Progress,
+) -> Request:
+    release, digest = _identify(source, tree, progress)
+    files = [*config.default_fragments(), *(config.find_fragment(name) for name in fragments)]
+    options = config.merge(option for path in files for option in config.read_fragment(path, release.version))
+    return Request(source, release, digest, options, files, _series(release, patches))
 
 
 def _identify(source: Source, tree: WorkTree, progress: Progress) -> tuple[Release, str]:
@@ -140,14 +182,23 @@ def _series(release: Release, given: Sequence[str | Path]) -> list[Path]:
     return [*patches.series_for(release.version), *users]
 
 
-def _build(request: Request, tree: WorkTree, target: Path, *, jobs: int, progress: Progress, failed: Path) -> None:
+def _build(
+    request: Request,
+    tools: toolchain.Toolchain,
+    tree: WorkTree,
+    target: Path,
+    *,
+    jobs: int,
+    progress: Progress,
+    failed: Path,
+) -> None:
     with tree.locked():
         progress(BuildProgress("source", detail=str(request.source.path)))
         if tree.prepare() != request.digest:
             raise BuildError(f"{request.source.path} was changed while its build began", hint="build again")
         progress(BuildProgress("patch", total=len(request.series)))
         tree.apply(request.series)
-        run = make.Make(tree.tree, tree.build, request.tools, log=target / LOG, log_if_failed=failed)
+        run = make.Make(tree.tree, tree.build, tools, log=target / LOG, log_if_failed=failed)
         progress(BuildProgress("configure"))
         run.configure(config.text_of(request.options))
         settled = (tree.build / ".config").read_text()

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DISTRIBUTION = Path("/usr/src")
 LANDMARKS = ("Makefile", "Kconfig", "arch/um/Makefile", "init/main.c")
 
+EXTRACT = ".extract."  # a folder beside the tree-to-be; one that a killed build left is removed by the next
 _TARBALL = re.compile(r"linux-source-(\d+(?:\.\d+)*)\.tar\.\w+")
 _SUFFIXES = (".tar", ".tar.xz", ".tar.gz", ".tgz", ".tar.bz2", ".tar.zst")
 _ASSIGNMENT = re.compile(r"^(VERSION|PATCHLEVEL|SUBLEVEL|EXTRAVERSION) *= *(.*?) *$", re.MULTILINE)
@@ -126,7 +127,7 @@ def extract(tarball: Path, target: Path) -> None:
         ConfigError: What is in it is no kernel tree.
     """
     target.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".extract.", dir=target.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=EXTRACT, dir=target.parent) as folder:
         command = ["tar", "--no-same-owner", "-xf", str(tarball), "-C", folder]
         env = {**os.environ, "XZ_DEFAULTS": "-T0"}  # the distribution's tarballs have blocks: all CPUs can work on one
         result = subprocess.run(command, capture_output=True, text=True, check=False, env=env)

@@ -29,6 +29,7 @@ from testbed.libos.linux import source as sources
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+_STAGE, _UNFINISHED = "stage.", ".unfinished."
 BUILD = "tb-build"  # kbuild's output folder; inside the tree, so that all paths in objects are relative
 
 # What a build in place leaves in a tree (from the kernel's own .gitignore); none of it is source.
@@ -79,11 +80,21 @@ class WorkTree:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Keep other runs out of this working tree."""
+        """Keep other runs out of this working tree; what killed ones left of temporary files is removed."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "lock").open("a") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)
+            self._sweep()
             yield
+
+    def _sweep(self) -> None:
+        """Remove what only a live holder of the lock uses: half-unpacked trees, stages of patches, unfinished files."""
+        for prefix in (sources.EXTRACT, _STAGE, _UNFINISHED):
+            for leftover in self.folder.glob(f"{prefix}*"):
+                if leftover.is_dir():
+                    shutil.rmtree(leftover, ignore_errors=True)
+                else:
+                    leftover.unlink(missing_ok=True)
 
     def prepare(self) -> str:
         """Bring the tree up to the source's present state, without patches.
@@ -105,7 +116,7 @@ class WorkTree:
             BuildError: A patch does not apply; the tree is then as it was before.
         """
         before = set(self._state().get("copied", []))
-        with tempfile.TemporaryDirectory(prefix="stage.", dir=self.folder) as stage:
+        with tempfile.TemporaryDirectory(prefix=_STAGE, dir=self.folder) as stage:
             patched = patching.apply(patches, self.original, Path(stage))
             self._note(copied=sorted(before | set(patched)))
             for name in before | set(patched):
@@ -246,6 +257,6 @@ def _entry(path: Path, known: Entry | None) -> Entry:
 
 def _replace(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile("w", dir=path.parent, delete=False) as stream:
+    with tempfile.NamedTemporaryFile("w", dir=path.parent, prefix=_UNFINISHED, delete=False) as stream:
         stream.write(text)
     Path(stream.name).replace(path)
