@@ -76,7 +76,7 @@ class BuildError(TestbedError):
 class GuestCrashed(TestbedError):  # noqa: N818  # says what happened
     """The system under test died: a kernel panic, an oops, or the guest's process ended."""
 
-    usual_hint = "kernel.log and console.log in the record have the kernel's words; testbed list runs says where"
+    usual_hint = "the record has the kernel's words: console.log, and kernel.log where it came up (testbed list runs)"
 
     exit_code = ExitCode.CRASHED
 
@@ -84,7 +84,7 @@ class GuestCrashed(TestbedError):  # noqa: N818  # says what happened
 class DeadlineError(TestbedError):
     """Something took longer than it may: in the network's time or by the wall clock."""
 
-    usual_hint = "--timeout, --stall or --wall-limit give it more; the message says which one ended it"
+    usual_hint = "it may have more: timeout= in the test, --timeout of exec, --stall or --wall-limit by the wall clock"
 
     exit_code = ExitCode.CRASHED
 

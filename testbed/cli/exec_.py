@@ -13,13 +13,31 @@ import typer
 from testbed.cli import options
 from testbed.cli.make.library import set_up
 from testbed.cli.names import known
-from testbed.cli.output import note
 from testbed.errors import ConfigError, DeadlineError
 
 if TYPE_CHECKING:
     from testbed.backends.network import Network
     from testbed.backends.process import Completed
     from testbed.scenarios.topology import Topology
+
+
+def _kernel(name: str) -> str:
+    """Refuse what a command cannot run on: programs know nothing of a library with the queue API.
+
+    Raises:
+        ConfigError: It is neither a kernel nor there.
+    """
+    from testbed.cli.lists import flavors
+    from testbed.libos.flavor import flavor
+
+    if name != "linux" and not Path(name).exists():
+        known("flavor", name, [row["name"] for row in flavors()])
+        if flavor(name).is_library:
+            raise ConfigError(
+                f"{name} is a library, which a command does not use by itself: exec runs commands on a kernel",
+                hint=f"testbed workload --libos {name} drives it; testbed run SUITE --libos {name} tests it",
+            )
+    return name
 
 
 def exec_(
@@ -37,7 +55,9 @@ def exec_(
     node: Annotated[str | None, typer.Option(help="Where to run it; default: h1, else the first node.")] = None,
     backend: options.Backend = "timetravel",
     switch: options.Switch = None,
-    libos: options.Libos = "linux",
+    libos: Annotated[
+        str, typer.Option(help="The kernel: linux, or the folder of an artifact.", callback=_kernel)
+    ] = "linux",
     seed: options.Seed = 1,
     timeout_s: Annotated[float, typer.Option("--timeout", min=0, help="Limit, seconds of the network's time.")] = 3600,
     input_file: Annotated[
@@ -45,17 +65,16 @@ def exec_(
         typer.Option("--input", help="What the command reads from stdin; - is ours. Default: nothing."),
     ] = None,
     capture: Annotated[bool, typer.Option(help="Capture every link end.")] = True,
-    stall_s: Annotated[
-        float, typer.Option("--stall", min=0.1, help="Wall seconds without progress after which a guest is ended.")
-    ] = 30,
+    stall_s: options.Stall = 30,
     wall_limit_s: Annotated[
-        float | None, typer.Option("--wall-limit", min=0.1, help="Wall seconds that the network may live.")
+        float | None, typer.Option("--wall-limit", min=0.1, help="Wall seconds that the network may live.", metavar="S")
     ] = None,
+    spin_ms: options.SpinMs = None,
     run_dir: options.RunDir = None,
 ) -> None:
     """Run a command in a node of a fresh network: its output, its exit code, and a Record of it all."""
     from testbed.backends.registry import switch_kind
-    from testbed.cli.recorded import How, recorded
+    from testbed.cli.recorded import How, recorded, tell
     from testbed.cli.scenario_words import chosen
     from testbed.harness.runfolder import RunFolder
 
@@ -70,13 +89,14 @@ def exec_(
         capture=capture,
         stall_s=stall_s,
         wall_limit_s=wall_limit_s,
+        spin_ms=spin_ms or 0,
         run_dir=run_dir,
+        tell=tell,
     )
     data = _input(input_file)
     RunFolder.choose(run_dir)  # refuses a folder that is taken before anything is built
     set_up(backend, libos)
-    completed, folder = recorded(command, how, lambda network: _drive(network, where, command, data, timeout_s))
-    note(f"record: {_short(folder)}")
+    completed, _ = recorded(command, how, lambda network: _drive(network, where, command, data, timeout_s))
     code = completed.returncode
     raise typer.Exit(code if code >= 0 else 128 - code)
 
@@ -127,9 +147,4 @@ def _drive(network: "Network", node: str, command: list[str], data: bytes, timeo
                 process.kill(signal.SIGKILL)
                 process.wait()
                 what = f"{shlex.join(command)} still ran after {timeout_s:g} s of the network's time and was killed"
-                raise DeadlineError(what, hint="--timeout SECONDS") from None
-
-
-def _short(path: Path) -> str:
-    """Give a path relative to the current folder where it lies below it."""
-    return str(path.relative_to(Path.cwd())) if path.is_relative_to(Path.cwd()) else str(path)
+                raise DeadlineError(what, hint="--timeout SECONDS gives it more") from None

@@ -2,6 +2,7 @@
 """Options that several commands share, each said once."""
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -107,12 +108,45 @@ Badges = Annotated[
     Path | None,
     typer.Option("--badges", help="Write an SVG badge and a shields.io endpoint there.", metavar="DIR"),
 ]
+Stall = Annotated[
+    float,
+    typer.Option("--stall", min=0.1, help="Wall seconds without progress after which a guest is ended.", metavar="S"),
+]
+WallLimit = Annotated[
+    float, typer.Option("--wall-limit", min=0.1, help="Wall seconds that one network may live.", metavar="S")
+]
+SpinMs = Annotated[
+    int | None,
+    typer.Option(
+        "--spin-ms",
+        min=1,
+        help="Host CPU ms without a system call after which a program lets others, and time, go on. Bits may differ.",
+        metavar="N",
+    ),
+]
+NoCaptures = Annotated[bool, typer.Option("--no-captures", help="Capture no frames.")]
+Require = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--require", help="A case skipped for lack of this capability is an error; repeatable.", metavar="CAP[,CAP]"
+    ),
+]
 SuiteArguments = Annotated[
     list[str] | None,
     typer.Argument(
         help="Suites, test files or node ids; after -- any words of pytest.", autocompletion=_complete_suite
     ),
 ]
+
+
+def rare(
+    stall_s: float, wall_limit_s: float, spin_ms: int | None, require: Sequence[str] | None, *, no_captures: bool
+) -> list[str]:
+    """Give the words of pytest that the options for rare occasions are."""
+    words = ["--stall", f"{stall_s:g}", "--wall-limit", f"{wall_limit_s:g}"]
+    words += ["--spin-ms", str(spin_ms)] if spin_ms is not None else []
+    words += ["--no-captures"] if no_captures else []
+    return words + [word for name in require or () for word in ("--require", name)]
 
 
 def workers(given: int | None, backend: str = "timetravel") -> int:

@@ -6,12 +6,13 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from testbed.backends.base import BackendOptions
 from testbed.backends.registry import backend as backend_named
+from testbed.cli.output import note
 from testbed.errors import DeadlineError, ExitCode, GuestCrashed, TestbedError
 from testbed.harness import verdicts
 from testbed.harness.environment import environment, under_test
@@ -57,6 +58,8 @@ class How:
         run_dir: Folder of the run, new or empty; None is a new one below the folder of runs.
         kind: The command of ours that does it; it takes the place of the suite in the record.
         show: Whether what processes write is shown on our own stdout and stderr.
+        spin_ms: Host CPU time after which a task without system calls lets others run, ms; 0 is never.
+        tell: Gets the record's folder as soon as the record is complete, whatever it says.
     """
 
     topology: Topology
@@ -70,6 +73,8 @@ class How:
     run_dir: Path | None = None
     kind: str = "exec"
     show: bool = True
+    spin_ms: int = 0
+    tell: Callable[[Path], None] = field(default=lambda _: None, repr=False)
 
 
 def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> tuple[T, Path]:
@@ -101,16 +106,24 @@ def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> 
         judged.append((Verdict.PASSED, ""))
     except BaseException as error:
         judged.append((_verdict_of(error), str(error).partition("\n")[0]))
+        if isinstance(error, GuestCrashed) and error.hint is None:
+            error.hint = _words_of_the_kernel(recorder.folder)
         raise
     finally:
         verdict, reason, evidence = verdicts.of_record(recorder)
         judged.append((verdict, reason))
         _finish(recorder, run, folder, judged, time.monotonic() - begin)
+        how.tell(recorder.folder)
     if verdict is Verdict.CRASHED:
         raise GuestCrashed(f"{reason}\n{evidence}", hint=f"the record: {recorder.folder}")
     if verdict is not Verdict.PASSED:
         raise TestbedError(reason, hint=f"the record: {recorder.folder}")
     return result, recorder.folder
+
+
+def tell(record: Path) -> None:
+    """Say on stderr where a record is; the path from the current folder where it lies below it."""
+    note(f"record: {record.relative_to(Path.cwd()) if record.is_relative_to(Path.cwd()) else record}")
 
 
 def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
@@ -121,6 +134,7 @@ def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
         stall_s=how.stall_s,
         wall_limit_s=how.wall_limit_s,
         switch=how.switch,
+        spin_ms=how.spin_ms,
     )
     recorder.topology(how.topology)
     network = backend_named(how.backend).up(how.topology, seed=how.seed, recorder=recorder, options=options)
@@ -130,6 +144,12 @@ def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
         return work(network)
     finally:
         network.down()
+
+
+def _words_of_the_kernel(record: Path) -> str | None:
+    """Say which files of a record have what the kernel said; one that died while it booted left its console only."""
+    files = [str(path) for name in ("console.log", "kernel.log") if (path := record / name).is_file()]
+    return f"the kernel's words: {' and '.join(files)}" if files else None
 
 
 def _verdict_of(error: BaseException) -> Verdict:

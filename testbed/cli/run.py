@@ -22,6 +22,11 @@ def run(
     topo: options.Topo = None,
     keep: options.Keep = False,
     run_dir: options.RunDir = None,
+    stall_s: options.Stall = 30,
+    wall_limit_s: options.WallLimit = 900,
+    spin_ms: options.SpinMs = None,
+    no_captures: options.NoCaptures = False,
+    require: options.Require = None,
     summary: options.Summary = None,
     badges: options.Badges = None,
 ) -> None:
@@ -46,7 +51,10 @@ def run(
         switch=switch,
         keep=keep,
         run_dir=run_dir,
-        pytest_args=pytest_words,
+        pytest_args=[
+            *options.rare(stall_s, wall_limit_s, spin_ms, require, no_captures=no_captures),
+            *pytest_words,
+        ],
         around=publish.around(),
         ended=publish,
     )

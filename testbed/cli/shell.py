@@ -45,7 +45,7 @@ def shell(
 ) -> None:
     """Work by hand in a fresh network; lines come from you, from a script, or from stdin when that is no terminal."""
     from testbed.backends.registry import switch_kind
-    from testbed.cli.recorded import How, recorded
+    from testbed.cli.recorded import How, recorded, tell
     from testbed.harness.runfolder import RunFolder
 
     how = How(
@@ -58,14 +58,14 @@ def shell(
         run_dir=run_dir,
         kind="shell",
         show=False,
+        tell=tell,
     )
     if script is not None and not script.is_file():
         raise ConfigError(f"no script {str(script)!r}", hint="one line per command, as you would type it")
     RunFolder.choose(run_dir)  # refuses a folder that is taken before anything is built
     set_up(backend, libos)
     words = [scenario if topo is None else f"--topo={topo}", *(f"--param={word}" for word in param or ())]
-    status, folder = recorded(words, how, lambda network: _converse(network, script, timeout_s))
-    note(f"record: {folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder}")
+    status, _ = recorded(words, how, lambda network: _converse(network, script, timeout_s))
     raise typer.Exit(status)
 
 

@@ -231,9 +231,8 @@ class Case:
         words += ["--topo", settings.topo] if settings.topo is not None else []
         words += ["--switch", settings.switch] if settings.switch is not None else []
         words += ["--libos", settings.libos] if settings.libos != "linux" else []
-        rare = [] if settings.capture else ["--no-captures"]
-        rare += ["--spin-ms", str(settings.spin_ms)] if settings.spin_ms else []
-        words += [*(["--"] if ours else []), *rare] if rare else []
+        words += [] if settings.capture else ["--no-captures"]
+        words += ["--spin-ms", str(settings.spin_ms)] if settings.spin_ms else []
         return shlex.join(words)
 
 

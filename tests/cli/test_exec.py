@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from testbed.backends.registry import backend
 from testbed.errors import CapabilityError
 from testbed.libos.artifacts import sha256_file
 from testbed.reports.runjson import problems
+from tests.faults.conftest import need
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -89,25 +91,86 @@ def test_captures_are_kept_per_link_end(in_netns: Exec, tmp_path: Path) -> None:
 def test_a_program_that_is_not_there_is_an_error_of_the_user(in_netns: Exec, tmp_path: Path) -> None:
     done = in_netns("no-such-program")
     assert done.returncode == 4
+    folder, found = record(tmp_path / "runs")
     assert done.stderr.splitlines() == [
+        f"record: {folder.relative_to(tmp_path)}",
         "error: h1 cannot run 'no-such-program': No such file or directory",
         "hint: nodes have the programs of this machine; testbed exec -- which NAME",
     ]
-    assert record(tmp_path / "runs")[1]["verdict"] == "error"
+    assert found["verdict"] == "error"
 
 
 def test_a_limit_of_time_ends_the_command(in_netns: Exec, tmp_path: Path) -> None:
     done = in_netns("--timeout", "1", "sleep", "1000")
     assert done.returncode == 6
-    assert "sleep 1000 still ran after 1 s of the network's time and was killed" in done.stderr
-    assert record(tmp_path / "runs")[1]["verdict"] == "timed out"
+    folder, found = record(tmp_path / "runs")
+    assert done.stderr.splitlines() == [
+        f"record: {folder.relative_to(tmp_path)}",
+        "error: sleep 1000 still ran after 1 s of the network's time and was killed",
+        "hint: --timeout SECONDS gives it more",
+    ]
+    assert found["verdict"] == "timed out"
 
 
 def test_a_limit_of_wall_time_ends_the_network(in_netns: Exec, tmp_path: Path) -> None:
     done = in_netns("--wall-limit", "1", "sleep", "1000")
     assert done.returncode == 6
     assert "the network has lived for its 1 s of wall time" in done.stderr
-    assert record(tmp_path / "runs")[1]["verdict"] == "timed out"
+    folder, found = record(tmp_path / "runs")
+    assert f"record: {folder.relative_to(tmp_path)}\n" in done.stderr
+    assert found["verdict"] == "timed out"
+
+
+@pytest.fixture
+def in_guest(testbed: Testbed) -> Exec:
+    """Give ``testbed exec`` in virtual time, with the programs of the user's own cache."""
+    need("timetravel")
+    cache = {"TESTBED_CACHE": str(paths.cache_dir())}
+    return lambda *words, env=None: testbed("exec", *words, env={**cache, **(env or {})})
+
+
+# On the host it is the launcher, which becomes the kernel; in the guest it has no interpreter, so there is no init.
+NO_INIT = """#!/bin/sh
+shift 4
+exec "$@"
+"""
+
+
+@pytest.mark.guest
+def test_a_guest_that_dies_while_it_boots_says_why_first_and_names_files_that_are_there(
+    in_guest: Exec, tmp_path: Path
+) -> None:
+    root = tmp_path / "rootfs"
+    for name in ("proc", "sys", "dev", "lower", "upper", "root"):
+        (root / name).mkdir(parents=True)
+    (root / "agent").write_text(NO_INIT)
+    (root / "agent").chmod(0o755)
+    done = in_guest("--", "true", env={"TESTBED_AGENT": str(root)})
+    assert done.returncode == 6, done.stderr
+    folder, found = record(tmp_path / "runs")
+    lines = done.stderr.splitlines()
+    assert lines[0] == f"record: {folder.relative_to(tmp_path)}"
+    assert re.match(r"error: the guest died \(.*\): Kernel panic - not syncing: .*init", lines[1])
+    assert lines[-1] == f"hint: the kernel's words: {folder / 'console.log'}"
+    assert (folder / "console.log").is_file()
+    assert found["verdict"] == "crashed"
+
+
+@pytest.mark.guest
+def test_a_program_that_spins_lets_others_go_on_where_it_is_told_to(in_guest: Exec) -> None:
+    spins = "import os, threading, time\nthreading.Thread(target=lambda: (time.sleep(1), os._exit(7))).start()\n"
+    spins += "while True: pass"
+    assert in_guest("--spin-ms", "5", "--stall", "60", "--", "python3", "-c", spins).returncode == 7
+
+
+def test_a_library_is_refused_with_what_drives_it(testbed: Testbed, tmp_path: Path) -> None:
+    done = testbed("exec", "--libos", "catnap", "--", "true")
+    assert done.returncode == 4
+    assert done.stderr.splitlines() == [
+        "error: catnap is a library, which a command does not use by itself: exec runs commands on a kernel",
+        "hint: testbed workload --libos catnap drives it; testbed run SUITE --libos catnap tests it",
+    ]
+    assert not (tmp_path / "runs").exists()
 
 
 @pytest.mark.usefixtures("in_netns")

@@ -19,6 +19,11 @@ def make_test(
     libos: options.Libos = "linux",
     keep: options.Keep = False,
     run_dir: options.RunDir = None,
+    stall_s: options.Stall = 30,
+    wall_limit_s: options.WallLimit = 900,
+    spin_ms: options.SpinMs = None,
+    no_captures: options.NoCaptures = False,
+    require: options.Require = None,
     summary: options.Summary = None,
     badges: options.Badges = None,
 ) -> None:
@@ -41,6 +46,7 @@ def make_test(
         libos=libos,
         keep=keep,
         run_dir=run_dir,
+        pytest_args=options.rare(stall_s, wall_limit_s, spin_ms, require, no_captures=no_captures),
         around=publish.around(),
         ended=publish,
     )
