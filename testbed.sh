@@ -20,6 +20,7 @@ done
 here=$(CDPATH='' cd -- "$(dirname -- "$self")" && pwd -P)
 venv=$here/.venv
 packages=$here/testbed/packages.txt
+oldest_rust=1.77 # what testbed/agent/Cargo.toml says
 
 # The first word that is no option is the command.
 every=
@@ -74,6 +75,15 @@ wanted_of() {
     printf '%s\n' "${1%%|*}"
 }
 
+# Say whether a program of Rust's is at least $oldest_rust: cargo --version prints "cargo 1.77.2 (...)".
+new_enough() {
+    found=$("$1" --version 2>/dev/null) || return 1
+    found=${found#* }
+    found_rest=${found#*.}
+    [ "${found%%.*}" -gt "${oldest_rust%%.*}" ] 2>/dev/null && return 0
+    [ "${found%%.*}" -eq "${oldest_rust%%.*}" ] 2>/dev/null && [ "${found_rest%%.*}" -ge "${oldest_rust#*.}" ] 2>/dev/null
+}
+
 # The first column of the list, for what is to be done: of `check` and `bench` only where they are wanted.
 specs() {
     while read -r spec when _; do
@@ -85,12 +95,23 @@ specs() {
 
 missing_packages() {
     specs | while read -r spec; do wanted_of "$spec"; done
-    # Not on the list, because any cargo will do, rustup's for one. Debian 12's own is too old, its cargo-web is not.
+    # Not on the list, because any cargo will do, rustup's for one, if it is new enough. Debian 12's own is not, its
+    # cargo-web is: there the old one does not count as installed.
     case $(command -v cargo) in
-        '' | /usr/bin/cargo)
+        '') debian_rust=yes ;;
+        /usr/bin/cargo) if new_enough cargo; then debian_rust=yes; else debian_rust=web; fi ;;
+        *) debian_rust=no ;;
+    esac
+    case $debian_rust in
+        yes)
             wanted_of 'cargo-web|cargo'
             wanted_of 'rustfmt-web|rustfmt'
             wanted_of 'rust-web-clippy|rust-clippy'
+            ;;
+        web)
+            wanted_of 'cargo-web'
+            wanted_of 'rustfmt-web'
+            wanted_of 'rust-web-clippy'
             ;;
     esac
 }

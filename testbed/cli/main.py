@@ -6,6 +6,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -17,7 +18,8 @@ from testbed.cli import show as show_
 from testbed.cli import workload as workload_
 from testbed.cli.make import app as make_app
 from testbed.cli.output import called, line, note
-from testbed.errors import ExitCode, InternalError, TestbedError
+from testbed.errors import ConfigError, ExitCode, InternalError, TestbedError
+from testbed.paths import cache_dir, runs_dir
 
 app = typer.Typer(
     name="testbed",
@@ -115,9 +117,23 @@ def call(arguments: Sequence[str]) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return int(ExitCode.FAILED)
     except Exception as error:  # noqa: BLE001  # the outermost frame: whatever comes here is a fault of ours
+        if isinstance(error, OSError) and (refused := _refused(error)) is not None:
+            return fail(refused)
         traceback.print_exception(error)
         return fail(InternalError(f"unexpected {type(error).__name__}: {error}"))
     return outcome if isinstance(outcome, int) else int(ExitCode.OK)
+
+
+def _refused(error: OSError) -> ConfigError | None:
+    """Say that one of the folders which the user can choose is none for us; None where it is about another file."""
+    folders = (("cache", "TESTBED_CACHE", cache_dir()), ("folder of runs", "TESTBED_RUNS", runs_dir()))
+    for what, variable, folder in folders:
+        if isinstance(error.filename, str) and Path(error.filename).is_relative_to(folder):
+            return ConfigError(
+                f"cannot write to the {what} {str(folder)!r}: {error.filename}: {error.strerror}",
+                hint=f"set {variable} to a folder that you may write to, with room in it",
+            )
+    return None
 
 
 def _usage(error: typer.TyperException) -> int:

@@ -114,6 +114,40 @@ def remove_artifact(folder: Path) -> bool:
     return True
 
 
+def remove_store(root: Path) -> bool:
+    """Remove all artifacts and what belongs to them; False where some of them stay, because they are used or built."""
+    free = [remove_artifact(folder) for folder in sorted(root.glob("*")) if (folder / MANIFEST).is_file()]
+    with ExitStack() as stack:
+        locks = [path for path in (root / LOCKS).glob("*") if not path.name.endswith(USED)]
+        if not all(free) or not all(_taken(path, stack) for path in locks):
+            return False
+        shutil.rmtree(root)
+    return True
+
+
+def remove_trees(root: Path) -> bool:
+    """Remove the unpacked kernels and their objects; False where a build is in one, and that one stays."""
+    free = True
+    for lock in sorted(root.glob("*/*/lock")):
+        with ExitStack() as stack:
+            if _taken(lock, stack):
+                shutil.rmtree(lock.parent)
+            else:
+                free = False
+    if free:
+        shutil.rmtree(root)
+    return free
+
+
+def _taken(lock: Path, stack: ExitStack) -> bool:
+    """Take a lock until the stack ends; False where somebody else has it."""
+    try:
+        fcntl.flock(stack.enter_context(lock.open()), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
 def tidy() -> None:
     """Finish what a killed prune began, and let ``latest`` point to the newest run that is left."""
     for root in (paths.runs_dir(), paths.runs_dir() / REPLAYS, ArtifactStore().root):

@@ -141,6 +141,19 @@ def test_wait_listen_and_its_timeout(up: Up) -> None:
         node.wait_route("10.99.0.0/16", timeout=0.1)
 
 
+def test_wait_route_looks_into_the_main_table_only(up: Up) -> None:
+    node = up("pair")["h1"]
+    node.run("ip link add other type dummy")
+    node.run("ip link set other up")
+    for version, prefix in (("-4", "10.98.0.0/16"), ("-6", "fd98::/64")):
+        for table in ("local", "77", "1000"):
+            node.run(f"ip {version} route add {prefix} dev other table {table}")
+        with pytest.raises(NetworkTimeout, match=rf"^h1: no route to {prefix} within 0\.1 s"):
+            node.wait_route(prefix, timeout=0.1)
+        node.run(f"ip {version} route add {prefix} dev other")
+        node.wait_route(prefix, timeout=0.1)
+
+
 def test_sleep_moves_the_clock(up: Up) -> None:
     network = up("single")
     begin = network.now()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -213,6 +214,67 @@ def test_a_missing_cargo_is_on_the_list(copy: Copy) -> None:
     (copy.tools / "cargo").unlink()
     copy.fake("dpkg-query", 'case "$*" in *cargo*|*rust*) ;; *) printf installed ;; esac')
     assert copy.start("version").stderr.endswith(" cargo-web rustfmt-web rust-web-clippy\n")
+
+
+def old_cargo_of_debian(copy: Copy) -> None:
+    """Let the launcher find a cargo at Debian's place; the real /usr/bin is not looked into."""
+    copy.fake("cargo", 'echo "cargo ${CARGO_VERSION:-1.65.0} (of a test)"')
+    script = copy.root / "testbed.sh"
+    text = script.read_text()
+    assert "/usr/bin/cargo)" in text
+    script.write_text(text.replace("/usr/bin/cargo)", f"{copy.tools}/cargo)"))
+
+
+def test_a_cargo_of_debian_that_is_too_old_does_not_count(copy: Copy) -> None:
+    old_cargo_of_debian(copy)
+    copy.fake("dpkg-query", 'case "$*" in *-web*) ;; *) printf installed ;; esac')
+    assert copy.start("version").stderr.endswith(" cargo-web rustfmt-web rust-web-clippy\n")
+
+
+@pytest.mark.parametrize("version", ["1.77.0", "1.91.1-nightly", "2.0.0"])
+def test_a_cargo_of_debian_that_is_new_enough_counts(copy: Copy, version: str) -> None:
+    old_cargo_of_debian(copy)
+    copy.fake("cargo", f'echo "cargo {version} (of a test)"')
+    copy.fake("dpkg-query", 'case "$*" in *-web*) ;; *) printf installed ;; esac')
+    copy.fake_venv()
+    assert copy.start("version").returncode == 0
+
+
+@pytest.mark.parametrize("words", ["cargo 1.76.0", "cargo", "what?", "cargo x.y"])
+def test_a_cargo_that_is_older_or_says_nothing_does_not_count(copy: Copy, words: str) -> None:
+    old_cargo_of_debian(copy)
+    copy.fake("cargo", f"echo '{words}'")
+    copy.fake("dpkg-query", 'case "$*" in *-web*) ;; *) printf installed ;; esac')
+    assert copy.start("version").stderr.endswith(" cargo-web rustfmt-web rust-web-clippy\n")
+
+
+def test_the_oldest_rust_is_that_of_the_agent() -> None:
+    manifest = tomllib.loads((ROOT / "testbed" / "agent" / "Cargo.toml").read_text())
+    assert f"\noldest_rust={manifest['package']['rust-version']} " in (ROOT / "testbed.sh").read_text()
+
+
+def test_an_ordinary_user_whose_sudo_wants_a_password_nobody_can_type_is_told(copy: Copy) -> None:
+    copy.fake("sudo", f'echo "sudo $*" >>"{copy.tools}/log"; exit 1')
+    copy.fake("dpkg-query", 'case "$*" in *bison) ;; *) printf installed ;; esac')
+    assert copy.start("version").stderr.endswith("apt-get install -y --no-install-recommends bison\n")
+    assert copy.log() == ["sudo -n true"]
+
+
+def test_an_ordinary_user_with_sudo_installs_by_it(copy: Copy) -> None:
+    copy.fake("true", "exit 0")
+    copy.fake("sudo", f'echo "sudo $*" >>"{copy.tools}/log"; [ "$1" != -n ] || shift; exec "$@"')
+    copy.fake("apt-get", f'echo "apt-get $*" >>"{copy.tools}/log"')
+    copy.fake("dpkg-query", 'case "$*" in *iperf3|*bison) ;; *) printf installed ;; esac')
+    copy.fake_venv()
+    done = copy.start("version")
+    assert done.returncode == 0, done.stderr
+    called = [text for text in copy.log() if "apt-get" in text and "true" not in text]
+    assert called[:4] == [
+        "sudo apt-get update",
+        "apt-get update",
+        "sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends bison iperf3",
+        "apt-get install -y --no-install-recommends bison iperf3",
+    ]
 
 
 def test_arguments_and_exit_code_pass_through(copy: Copy) -> None:

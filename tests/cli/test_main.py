@@ -26,6 +26,8 @@ from testbed.errors import (
 )
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from .conftest import Testbed
 
 
@@ -182,3 +184,25 @@ def test_start_up_cost_is_printed(testbed: Testbed, capsys: pytest.CaptureFixtur
     with capsys.disabled():
         sys.stdout.write(f"\n  testbed --help: {time.perf_counter() - begin:.3f} s\n")
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("variable", "what", "words"),
+    [
+        ("TESTBED_CACHE", "cache", ("build", "linux")),
+        ("TESTBED_CACHE", "cache", ("make", "testbin")),
+        ("TESTBED_CACHE", "cache", ("make", "test", "-s", "tcp-simple", "--backend", "netns")),
+    ],
+)
+def test_a_folder_that_cannot_be_written_is_the_user_s_to_change(
+    testbed: Testbed, tmp_path: Path, variable: str, what: str, words: tuple[str, ...]
+) -> None:
+    (tmp_path / "file").write_text("no folder")
+    folder = tmp_path / "file" / "below"
+    done = testbed(*words, env={variable: str(folder)})
+    assert done.returncode == 4, done.stderr
+    lines = done.stderr.splitlines()
+    assert lines[-2].startswith(f"error: cannot write to the {what} '{folder}': {folder}")
+    assert lines[-2].endswith(": Not a directory")
+    assert lines[-1] == f"hint: set {variable} to a folder that you may write to, with room in it"
+    assert "Traceback" not in done.stderr

@@ -152,14 +152,20 @@ fn family(address: &IpAddr) -> u8 {
 
 fn has_route(route: &mut Netlink, address: &IpAddr, length: u8) -> Result<bool> {
     const RTA_DST: u16 = 1;
+    const RTA_TABLE: u16 = 15;
     let head = family(address);
     let routes = route.dump(RTM_GETROUTE, "dump of routes", |m| {
         m.raw(&[head, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     })?;
     let wanted = octets(address);
     Ok(routes.iter().any(|r| {
-        let dst = attributes(r.payload.get(12..).unwrap_or(&[])).find(|(kind, _)| *kind == RTA_DST);
-        r.payload.first() == Some(&head)
+        let attribute = |wanted| attributes(r.payload.get(12..).unwrap_or(&[])).find(|(kind, _)| *kind == wanted);
+        let dst = attribute(RTA_DST);
+        // struct rtmsg has 8 bits for the table; numbers above are in an attribute only.
+        let short = r.payload.get(4).copied().map(u32::from);
+        let table = attribute(RTA_TABLE).map_or(short, |(_, value)| u32_at(value, 0));
+        table == Some(u32::from(libc::RT_TABLE_MAIN))
+            && r.payload.first() == Some(&head)
             && r.payload.get(1) == Some(&length)
             && dst.map_or(length == 0, |(_, value)| value == wanted)
     }))

@@ -37,10 +37,11 @@ def clean(
     if artifacts or cache:
         names = _CACHE if cache else _CACHE[:1]
         doomed += [cache_dir() / name for name in names if (cache_dir() / name).is_dir()]
-    for path in (*links, *doomed):
-        line(str(path))
-        if not dry_run:
-            _remove(path)
+    for path in (*doomed, *links):
+        if dry_run or _remove(path):
+            line(str(path))
+        else:
+            note(f"stays: {path}: a run or a build is using it")
     if not dry_run and runs_dir().is_dir() and not any(runs_dir().iterdir()):
         runs_dir().rmdir()
     if not doomed:
@@ -61,9 +62,20 @@ def _ended(folder: Path) -> bool:
     return bool(state != "running")
 
 
-def _remove(path: Path) -> None:
-    """Remove a folder, or a symbolic link but not what it leads to."""
+def _remove(path: Path) -> bool:
+    """Remove a folder, or a symbolic link but not what it leads to; False where somebody is using what is in it."""
+    from testbed.harness.prune import remove_run, remove_store, remove_trees
+
     if path.is_symlink():
+        if path.exists():  # the run that it leads to has stayed
+            return False
         path.unlink()
-    else:
-        shutil.rmtree(path)
+        return True
+    if path.parent == runs_dir():
+        return remove_run(path)
+    if path == cache_dir() / "artifacts":
+        return remove_store(path)
+    if path == cache_dir() / "linux":
+        return remove_trees(path)
+    shutil.rmtree(path)
+    return True
