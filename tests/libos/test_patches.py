@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,13 @@ def test_our_patches_are_named_and_signed(version: tuple[int, int]) -> None:
         assert "\nSigned-off-by: testbed developers <testbed@localhost>\n" in text
         assert "\nTested: " in text
         assert patches.touched_files(path)
+
+
+@pytest.mark.parametrize("version", [(6, 1), (6, 12)])
+def test_a_series_says_which_release_it_was_made_on(version: tuple[int, int]) -> None:
+    last = patches.series_for(version)[0].read_text().splitlines()[-1]
+    name = ".".join(map(str, version))
+    assert re.fullmatch(rf"base-release: Linux {re.escape(name)}\.\d+ \(Debian linux-source-{re.escape(name)}\)", last)
 
 
 def test_patch_applies_to_copies_only(kernel_tree: Path, tmp_path: Path) -> None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Kernels with a fault in them: one scratch tree, in which a patch is applied, few objects compiled, and it is linked.
+"""Kernels with a fault in them, or with a part of our series: one scratch tree, patched, few objects compiled, linked.
 
 The tree is our own, below the cache's ``linux`` folder: the default kernel's objects are not touched, and
 ``testbed make clean --cache`` removes both.
@@ -26,15 +26,16 @@ BASE = "base"
 
 
 class Workshop:
-    """The scratch tree of the mutation check; use it under :meth:`opened`.
+    """A scratch tree, one for each source; use it under :meth:`opened`.
 
     Args:
         folder: Where it lies; default below the cache folder.
+        source: The kernel's source; default the newest of the distribution.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, source: Path | None = None) -> None:
         self._folder = folder or paths.cache_dir() / "linux" / "mutants"
-        self._tree = WorkTree(find_source(), base=self._folder)
+        self._tree = WorkTree(find_source(source), base=self._folder)
         self._tools = toolchain.find()
         self.log = self._tree.folder / "build.log"
         self.kernels = self._tree.folder / "kernels"
@@ -55,13 +56,22 @@ class Workshop:
             finally:
                 shutil.rmtree(self.kernels, ignore_errors=True)
 
-    def build(self, name: str, faults: Sequence[Path], progress: Progress = ignore) -> Path:
+    @property
+    def series(self) -> list[Path]:
+        """List our patches for this source, in order."""
+        self._tree.prepare()
+        return patches.series_for(read_release(self._tree.tree).version)
+
+    def build(
+        self, name: str, faults: Sequence[Path], progress: Progress = ignore, *, series: Sequence[Path] | None = None
+    ) -> Path:
         """Build the default kernel with patches on top; what did not change is not compiled again.
 
         Args:
             name: Names the program's folder.
             faults: The patches; none gives the kernel as it is.
             progress: Called with every step.
+            series: The patches below; default all of ours.
 
         Returns:
             The kernel's program.
@@ -71,7 +81,7 @@ class Workshop:
         """
         self._tree.prepare()
         release = read_release(self._tree.tree)
-        self._tree.apply([*patches.series_for(release.version), *faults])
+        self._tree.apply([*(self.series if series is None else series), *faults])
         fragments = (config.read_fragment(path, release.version) for path in config.default_fragments())
         options = config.merge(option for fragment in fragments for option in fragment)
         run = make.Make(self._tree.tree, self._tree.build, self._tools, log=self.log, log_if_failed=self.log)
