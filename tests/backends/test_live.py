@@ -143,7 +143,8 @@ def test_wait_listen_and_its_timeout(up: Up) -> None:
 
 def test_wait_route_looks_into_the_main_table_only(up: Up) -> None:
     node = up("pair")["h1"]
-    node.run("ip link add other type dummy")
+    node.run("ip link add other type veth peer name another")
+    node.run("ip link set another up")
     node.run("ip link set other up")
     for version, prefix in (("-4", "10.98.0.0/16"), ("-6", "fd98::/64")):
         for table in ("local", "77", "1000"):
