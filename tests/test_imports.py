@@ -33,7 +33,12 @@ MAY_IMPORT: dict[str, frozenset[str]] = {
     "__init__": frozenset(),
 }
 # What `reports` may know of the harness: the data on disk, and nothing that runs anything.
-REPORTS_MAY_SEE = ("testbed.harness.records", "testbed.harness.packets", "testbed.harness.determinism")
+REPORTS_MAY_SEE = (
+    "testbed.harness.records",
+    "testbed.harness.packets",
+    "testbed.harness.determinism",
+    "testbed.harness.rerun",
+)
 
 
 def sources(*folders: str) -> list[Path]:

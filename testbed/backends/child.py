@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import select
 import signal
 from pathlib import Path
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 _FIRST_FREE_FD = 16  # above every number that a child wants to have
 _STDERR = 2
 _LOG_LINES = 40
+_LINE_CHARS = 200
 
 
 class Child:
@@ -94,6 +96,15 @@ class Child:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
         self._reap(0)
+
+    def log_line(self, pattern: str) -> str:
+        """Give the last match of a regular expression in what the child wrote, in one line; empty where none is."""
+        try:
+            text = self.log.read_text(encoding="utf-8", errors="replace")
+        except OSError:
+            return ""
+        found = re.findall(pattern, text)
+        return " ".join(found[-1].split())[:_LINE_CHARS] if found else ""
 
     def log_tail(self) -> str:
         """Give the last lines of what the child wrote, indented."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import mmap
 import os
-import re
 import struct
 import time
 from dataclasses import dataclass
@@ -25,8 +24,9 @@ _PAGE = struct.Struct("<8sQQQi16sI")
 _MAGIC = b"TBSTATUS"
 _STATES = {0: "booting", 1: "user mode", 2: "the kernel", 3: "the channel, frozen", 4: "a panic"}
 _ASK_S = 0.25
-# What ends a kernel, before the stack that follows it. Sources: kernel/panic.c, arch/um/kernel/trap.c, os-Linux/*.c.
-_CAUSE = re.compile(r"Kernel panic - not syncing: .*|(?:BUG|Oops): .*|Kernel tried to access .*", re.MULTILINE)
+PANIC = r"(?:Kernel panic - not syncing\b|BUG: |Oops: |Kernel tried to access ).*"
+"""What a kernel says of what it dies of (kernel/panic.c, arch/um/kernel/trap.c of Linux 6.12)."""
+LOG_FOLLOWS = "the end of its log:"
 
 
 class GuestStalled(DeadlineError):  # noqa: N818  # says what happened
@@ -138,10 +138,12 @@ class Guest:
         """Say how the guest died, with the last lines of its kernel's log."""
         status = self.page.read()
         end = self.child.end(wait_s=2.0)
-        log = self.child.log_tail()
-        found = _CAUSE.search(log)
-        cause = f"{found[0].rstrip()}; " if found is not None else ""
-        return GuestCrashed(f"the guest died ({end}): {cause}{_where(status)}; the end of its log:\n{log}")
+        cause = self.child.log_line(PANIC)
+        if not cause and end.startswith("exit"):
+            cause = self.child.log_line(r"\S.*")  # it gave up by itself: the last thing it said is why
+        why = f"{cause}; " if cause else ""
+        tail = self.child.log_tail()
+        return GuestCrashed(f"the guest died ({end}): {why}{_where(status)}; {LOG_FOLLOWS}\n{tail}")
 
     def close(self) -> None:
         """End the guest and remove what was made for it; called again it does nothing."""

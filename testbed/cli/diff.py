@@ -12,9 +12,10 @@ from testbed.cli.output import line, note, print_json
 from testbed.errors import ConfigError, ExitCode, TestbedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from testbed.harness.determinism import Difference
     from testbed.harness.records import RunRecord
     from testbed.reports.diff import CaseDiff, How
 
@@ -147,9 +148,34 @@ def _lines(entry: CaseDiff, context: int, *, brief: bool) -> Iterable[str]:
         yield from (f"  {text}" for text in evidence(first, entry.left, entry.right, context=context))
     except (OSError, ValueError, LookupError) as error:
         yield f"  cannot be shown: {type(error).__name__}: {error}"
-    others = [found.where for found in entry.differences[1:]]
+    shown = [first]
+    for found in _tangible(entry.differences, first):
+        shown.append(found)
+        yield f"  {describe([found], 'A', 'B').splitlines()[0].replace('first difference', KINDS[found.kind], 1)}"
+        try:
+            yield from (f"  {text}" for text in evidence(found, entry.left, entry.right, context=context))
+        except (OSError, ValueError, LookupError) as error:
+            yield f"  cannot be shown: {type(error).__name__}: {error}"
+    others = [found.where for found in entry.differences if found not in shown]
     if others:
         yield f"  and {len(others)} more: {', '.join(others[:6])}{', ...' if len(others) > 6 else ''}"
+
+
+KINDS = {"packet": "first frame that differs", "process": "first byte of a process that differs"}
+
+
+def _tangible(differences: Sequence[Difference], first: Difference) -> Iterator[Difference]:
+    """Give the first frame and the first byte of a process that differ, where the earliest difference is neither.
+
+    Of two seeds, say, the earliest difference is that they are two: what the wire and the programs made of it is what
+    somebody looks for.
+    """
+    if first.kind in KINDS:
+        return
+    for kind in KINDS:
+        found = next((entry for entry in differences if entry.kind == kind), None)
+        if found is not None:
+            yield found
 
 
 def _plain(entry: CaseDiff) -> dict[str, Any]:

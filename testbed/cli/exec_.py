@@ -16,6 +16,8 @@ from testbed.cli.names import known
 from testbed.errors import ConfigError, DeadlineError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from testbed.backends.network import Network
     from testbed.backends.process import Completed
     from testbed.scenarios.topology import Topology
@@ -92,6 +94,7 @@ def exec_(
         spin_ms=spin_ms or 0,
         run_dir=run_dir,
         tell=tell,
+        options=_chosen(scenario, param or (), topo, node, input_file),
     )
     data = _input(input_file)
     RunFolder.choose(run_dir)  # refuses a folder that is taken before anything is built
@@ -99,6 +102,16 @@ def exec_(
     completed, _ = recorded(command, how, lambda network: _drive(network, where, command, data, timeout_s))
     code = completed.returncode
     raise typer.Exit(code if code >= 0 else 128 - code)
+
+
+def _chosen(
+    scenario: str, params: "Sequence[str]", topo: str | None, node: str | None, input_file: Path | None
+) -> list[str]:
+    """Give the words that chose the network and the node, for whoever does it again."""
+    words = ["--topo", topo] if topo is not None else ["--scenario", scenario] if scenario != "single" else []
+    words += [word for param in params for word in ("--param", param)]
+    words += ["--node", node] if node is not None else []
+    return words + (["--input", str(input_file)] if input_file is not None else [])
 
 
 def _input(file: Path | None) -> bytes:

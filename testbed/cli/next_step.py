@@ -45,6 +45,7 @@ def advice() -> list[str]:
 def _after_a_run(folder: Path) -> tuple[str, tuple[Step, ...]]:
     """Look at the last run."""
     from testbed.harness.records import load_run
+    from testbed.harness.rerun import again_line, replays
 
     try:
         run = load_run(folder)
@@ -54,7 +55,7 @@ def _after_a_run(folder: Path) -> tuple[str, tuple[Step, ...]]:
     bad = [case for case in run.cases if is_bad(case.verdict)]
     if bad or run.problems:
         shown = tuple(
-            (f"testbed replay latest {shlex.quote(case.nodeid)}", f"{case.verdict}: the same again, by its record")
+            (again_line(run, case, "latest"), f"{case.verdict}: the same again{', by its record' * replays(run, case)}")
             for case in bad[:_SHOWN_BAD]
             if case.folder is not None
         )

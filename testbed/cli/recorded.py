@@ -57,6 +57,7 @@ class How:
         wall_limit_s: Wall time that the network may live, s; None is no limit.
         run_dir: Folder of the run, new or empty; None is a new one below the folder of runs.
         kind: The command of ours that does it; it takes the place of the suite in the record.
+        options: Words of the command line that chose all this beyond what is above, for whoever does it again.
         show: Whether what processes write is shown on our own stdout and stderr.
         spin_ms: Host CPU time after which a task without system calls lets others run, ms; 0 is never.
         tell: Gets the record's folder as soon as the record is complete, whatever it says.
@@ -72,6 +73,7 @@ class How:
     wall_limit_s: float | None = None
     run_dir: Path | None = None
     kind: str = "exec"
+    options: Sequence[str] = ()
     show: bool = True
     spin_ms: int = 0
     tell: Callable[[Path], None] = field(default=lambda _: None, repr=False)
@@ -105,7 +107,7 @@ def recorded(command: Sequence[str], how: How, work: Callable[[Network], T]) -> 
         result = _work(how, recorder, work)
         judged.append((Verdict.PASSED, ""))
     except BaseException as error:
-        judged.append((_verdict_of(error), str(error).partition("\n")[0]))
+        judged.append((_verdict_of(error), verdicts.one_line(error)))
         if isinstance(error, GuestCrashed) and error.hint is None:
             error.hint = _words_of_the_kernel(recorder.folder)
         raise
@@ -165,13 +167,22 @@ def _run_record(command: Sequence[str], how: How) -> RunRecord:
     return RunRecord(
         state="running",
         started=dt.datetime.now().astimezone().isoformat(timespec="seconds"),
-        command=["testbed", how.kind, *(["--"] if how.kind == "exec" else []), *command],
+        command=["testbed", how.kind, *_options(how), *(["--"] if how.kind == "exec" else []), *command],
         seed=how.seed,
         repeat=1,
         backend=how.backend,
         libos=how.libos,
         environment=environment(),
     )
+
+
+def _options(how: How) -> list[str]:
+    """Give the words that make the same command again, of those that are not as usual."""
+    words = list(how.options)
+    words += ["--backend", how.backend] if how.backend != "timetravel" else []
+    words += ["--libos", how.libos] if how.libos != "linux" else []
+    words += ["--seed", str(how.seed)] if how.seed != 1 else []
+    return words + ([] if how.capture else ["--no-capture"])
 
 
 def _finish(

@@ -57,6 +57,7 @@ def shell(
         capture=capture,
         run_dir=run_dir,
         kind="shell",
+        options=["--script", str(script)] if script is not None else [],
         show=False,
         tell=tell,
     )

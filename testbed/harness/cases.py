@@ -6,20 +6,20 @@ from __future__ import annotations
 import dataclasses
 import json
 import random
-import shlex
 import shutil
 from typing import TYPE_CHECKING
 
 import pytest
 from _pytest.runner import runtestprotocol  # pytest-rerunfailures and pytest-xdist take it from here, too
 
-from testbed.backends.cloudlab.variables import run_words
+from testbed.backends.guest import LOG_FOLLOWS
 from testbed.harness import determinism, packets
 from testbed.harness.execution import KEY, Execution
 from testbed.harness.failures import failure_of
 from testbed.harness.flavors import flavor_of
 from testbed.harness.identity import CaseId, case_id
 from testbed.harness.records import CaseRecord, ExecutionRecord
+from testbed.harness.rerun import rerun_line
 from testbed.paths import program
 from testbed.verdict import Verdict, is_bad, worst
 
@@ -198,17 +198,17 @@ class Case:
         ]
         if record.difference is not None:
             sections.append(("difference of two executions", record.difference))
-        sections += self._evidence(shown)
+        sections += self._evidence(shown, told=LOG_FOLLOWS in failed.longreprtext)
         sections.append(("replay", self.replay()))
         failed.sections[:0] = sections
 
-    def _evidence(self, shown: Execution) -> list[tuple[str, str]]:
-        """Give the kernel's words, the last packets and where everything lies."""
+    def _evidence(self, shown: Execution, *, told: bool) -> list[tuple[str, str]]:
+        """Give the kernel's words (unless the failure has them), the last packets and where everything lies."""
         if shown.recorder is None or shown.folder is None:
             return []
         sections = []
         log = shown.evidence or "\n".join(shown.recorder.kernel_text.splitlines()[-EVIDENCE_LINES:])
-        if not log and shown.verdict is Verdict.CRASHED and shown.recorder.console_path.exists():
+        if not log and not told and shown.verdict is Verdict.CRASHED and shown.recorder.console_path.exists():
             log = "\n".join(shown.recorder.console_path.read_text(errors="replace").splitlines()[-EVIDENCE_LINES:])
         if log:
             sections.append(("kernel log", log))
@@ -220,20 +220,16 @@ class Case:
 
     def replay(self) -> str:
         """Give the command that executes this case again, the same."""
-        settings = self.settings
         ours = bool(self.item.config.getoption("--testbed-terminal"))
-        repeat = str(settings.repeats(self.backend))
-        words = [program(), "run"] if ours else ["pytest"]
-        words += [self.id.nodeid, "--seed", str(settings.seed), "--repeat", repeat]
-        words += ["--backend", settings.backend] if settings.backend != "timetravel" else []
-        if settings.backend == "cloudlab":  # the nodes belong to the command, however this one was started
-            ours, words = True, [program(), *run_words(), self.id.nodeid, "--seed", str(settings.seed)]
-        words += ["--topo", settings.topo] if settings.topo is not None else []
-        words += ["--switch", settings.switch] if settings.switch is not None else []
-        words += ["--libos", settings.libos] if settings.libos != "linux" else []
-        words += [] if settings.capture else ["--no-captures"]
-        words += ["--spin-ms", str(settings.spin_ms)] if settings.spin_ms else []
-        return shlex.join(words)
+        return rerun_line(
+            self.id.nodeid,
+            seed=self.settings.seed,
+            repeat=self.settings.repeats(self.backend),
+            backend=self.settings.backend,
+            libos=self.settings.libos,
+            options=self.settings.rerun_options(),
+            program=program() if ours else None,
+        )
 
 
 def _end(execution: Execution) -> str:

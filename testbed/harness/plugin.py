@@ -12,6 +12,7 @@ from testbed.backends.base import CAPABILITIES
 from testbed.errors import CapabilityError, ConfigError, ExitCode, near_misses
 from testbed.harness import hooks
 from testbed.harness.execution import KEY, Execution
+from testbed.harness.failures import told_from_outside
 from testbed.harness.runfolder import RunFolder
 from testbed.harness.settings import DEFAULT_LIBOS, Settings, add_options, settings_of
 
@@ -142,9 +143,12 @@ def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> 
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Judge each phase of an execution."""
-    report = yield
+    """Judge each phase of an execution; of a guest that died, tell the cause and not our own frames."""
     execution = item.stash.get(KEY, None)
+    with told_from_outside(item, call) as told:
+        report = yield
+    if told is not None:
+        report.longrepr = told
     if execution is not None:
         execution.judge(report, call.excinfo)
     return report

@@ -244,6 +244,8 @@ class RunRecord:
             those of the cases), ``kernels`` (their releases).
         problems: What went wrong beside the cases: collection errors, internal errors.
         cases: In the order of their collection.
+        options: Options beyond these that decide what a case does, as words: ``--topo``, ``--switch``,
+            ``--no-captures``, ``--spin-ms``.
     """
 
     state: str
@@ -259,6 +261,7 @@ class RunRecord:
     exit_code: int | None = None
     problems: list[str] = field(default_factory=list)
     cases: list[CaseRecord] = field(default_factory=list)
+    options: list[str] = field(default_factory=list)
     schema: int = SCHEMA
 
     def save(self, folder: Path) -> None:

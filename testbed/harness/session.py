@@ -65,6 +65,7 @@ class RunSession:
             backend=settings.backend,
             libos=settings.libos,
             environment={},
+            options=settings.rerun_options(),
         )
 
     def activate(self) -> None:

@@ -80,6 +80,13 @@ class Settings:
             switch=switch_kind(self.switch, self.backend),
         )
 
+    def rerun_options(self) -> list[str]:
+        """Give the rarer options that decide what a case does, as words: for the line that executes it again."""
+        words = [] if self.topo is None else ["--topo", self.topo]
+        words += [] if self.switch is None else ["--switch", self.switch]
+        words += [] if self.capture else ["--no-captures"]
+        return words + (["--spin-ms", str(self.spin_ms)] if self.spin_ms else [])
+
     def requires(self, reason: str) -> str | None:
         """Give the required capability that a skip's reason is about, or None."""
         words = set(re.findall(r"[a-z0-9_-]+", reason.lower()))

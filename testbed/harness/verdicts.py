@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from testbed.backends.completion import LibOSBroken, LibOSError, WorkloadFailed
+from testbed.backends.guest import LOG_FOLLOWS
 from testbed.errors import CapabilityError, DeadlineError, GuestCrashed, TestbedError
 from testbed.harness import kernlog
 from testbed.paths import package_dir
@@ -57,7 +58,7 @@ def of_exception(error: BaseException, when: str) -> Verdict:
 def one_line(error: BaseException) -> str:
     """Say in one line what was raised."""
     text = str(error).strip().splitlines()
-    first = text[0] if text else ""
+    first = text[0].removesuffix(f"; {LOG_FOLLOWS}") if text else ""
     name = type(error).__name__
     if isinstance(error, TestbedError | pytest.skip.Exception | pytest.fail.Exception):
         return first or name

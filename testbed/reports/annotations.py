@@ -13,8 +13,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from testbed.harness.rerun import run_line
 from testbed.paths import package_dir
-from testbed.reports.evidence import assertion, place, replay_line
+from testbed.reports.evidence import assertion, place
 from testbed.reports.text import plain, shortened
 from testbed.verdict import is_bad
 
@@ -73,7 +74,7 @@ def _case(run: RunRecord, case: CaseRecord) -> str:
             properties["line"] = str(line)
     where = "" if found is not None else f"{file}{'' if line is None else f':{line}'}: "
     text = shortened(assertion(case), TEXT_LIMIT)
-    return _error(f"{where}{text}\n\nreplay: {replay_line(run, case)}", properties)
+    return _error(f"{where}{text}\n\nreplay: {run_line(run, case)}", properties)
 
 
 def in_workspace(file: str, rootdir: str | None) -> str | None:

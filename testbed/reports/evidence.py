@@ -16,7 +16,7 @@ from testbed.verdict import Verdict
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from testbed.harness.records import CaseRecord, RunRecord
+    from testbed.harness.records import CaseRecord
 
 _GUEST_ENDED = frozenset({Verdict.CRASHED, Verdict.TIMED_OUT})  # before it could tell its log
 STREAM_LIMIT = 8_192
@@ -93,20 +93,6 @@ def tail(path: Path, limit: int = STREAM_LIMIT) -> str:
     except OSError:
         return ""
     return shortened(text, limit)
-
-
-def replay_line(run: RunRecord, case: CaseRecord) -> str:
-    """Write the command that executes a case of a run again, the same."""
-    experiment: list[str] | None = run.environment.get("experiment")
-    if experiment is None:
-        words = ["testbed", "run", case.nodeid, "--seed", str(run.seed), "--repeat", str(run.repeat)]
-        words += ["--backend", run.backend] if run.backend != "timetravel" else []
-    else:
-        words = ["testbed", *experiment, case.nodeid, "--seed", str(run.seed)]
-    topo: str | None = run.environment.get("topo")
-    words += ["--topo", topo] if topo is not None else []
-    words += ["--libos", run.libos] if run.libos != "linux" else []
-    return shlex.join(words)
 
 
 def assertion(case: CaseRecord) -> str:

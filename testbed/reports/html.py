@@ -20,11 +20,13 @@ from urllib.parse import quote
 from testbed import paths
 from testbed.errors import TestbedError
 from testbed.harness.records import load_run, write_atomically
+from testbed.harness.rerun import again_line
 from testbed.reports.bounds import BAD, GOOD
 from testbed.reports.detail import Wanted, bounds_of, detail
 from testbed.reports.marked import CONTROL, breakable, marked
 from testbed.reports.oracle import oracles
 from testbed.reports.symbols import SYMBOLS
+from testbed.reports.tally import by_libos, clock_word, expected_failures
 from testbed.verdict import Verdict, is_bad, worst
 
 if TYPE_CHECKING:
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from jinja2 import Template
 
     from testbed.harness.records import CaseRecord, RunRecord
+    from testbed.reports.tally import Tally
 
 PAGE_FILE = "report.html"
 SCRIPTS = (
@@ -172,7 +175,8 @@ def _render(run: RunRecord, run_folder: Path, file: Path, packed: Sequence[_Pack
         "symbols": SYMBOLS,
         "base": _base(run_folder, file),
         "run": run_folder.name,
-        "replay": _run_word(run_folder),
+        "again": [again_line(run, case, _run_word(run_folder), f"{case.suite}/{case.case}") for case in run.cases],
+        "clock": clock_word(run),
         "packetsOf": [int(packets) for packets in chosen],
         "command": f"testbed report {_run_word(run_folder)}",
     }
@@ -190,6 +194,9 @@ def _render(run: RunRecord, run_folder: Path, file: Path, packed: Sequence[_Pack
         counts=_counts(run.cases),
         suites=_suites(run.cases),
         totals=_totals(run),
+        clock=clock_word(run),
+        libos=[_group(found) for found in by_libos(run)],
+        expected=expected_failures(run),
         without_packets=len(shown),
         report_command=page["command"],
         good=GOOD,
@@ -214,6 +221,7 @@ def _template() -> Template:
     environment.filters["marked"] = marked
     environment.filters["breakable"] = breakable
     environment.filters["seconds"] = _seconds
+    environment.filters["ratio"] = _ratio
     return environment.get_template("report.html.j2")
 
 
@@ -309,17 +317,35 @@ def _suites(cases: Sequence[CaseRecord]) -> list[dict[str, Any]]:
     return found
 
 
+def _group(found: Tally) -> dict[str, Any]:
+    """Give a LibOS as the table of suites has a suite."""
+    return {
+        "name": found.name,
+        "cases": found.cases,
+        "counts": list(reversed(found.counts.items())),
+        "virtual_s": found.virtual_s,
+        "wall_s": found.wall_s,
+    }
+
+
 def _totals(run: RunRecord) -> dict[str, Any]:
     virtual_s = sum(case.virtual_s for case in run.cases)
     compared = [case for case in run.cases if len(case.executions) > 1]
     return {
         "virtual_s": virtual_s,
-        "ratio": virtual_s / run.wall_s if run.wall_s > 0 else 0.0,
         "compared": len(compared),
         "identical": sum(case.digest is not None for case in compared),
         "different": sum(case.difference is not None for case in compared),
         "left_out": sum(bool(case.left_out) for case in run.cases),
     }
+
+
+def _ratio(virtual_s: float, wall_s: float) -> str:
+    """Write how many times as fast as the wall's clock a clock ran; a dash where none did."""
+    if wall_s <= 0 or virtual_s <= 0:
+        return "-"
+    ratio = virtual_s / wall_s
+    return f"{ratio:.3g} \N{MULTIPLICATION SIGN}" if ratio < 1000 else f"{ratio:,.0f} \N{MULTIPLICATION SIGN}"
 
 
 def _seconds(value: float) -> str:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from testbed.harness.records import JUNIT_FILE, write_atomically
-from testbed.reports.evidence import assertion, evidence, place, replay_line
+from testbed.harness.rerun import run_line
+from testbed.reports.evidence import assertion, evidence, place
 from testbed.reports.tally import by_suite
 from testbed.reports.text import plain
 from testbed.verdict import Verdict, is_bad
@@ -95,8 +96,10 @@ def _case(suite: ET.Element, run: RunRecord, case: CaseRecord, folder: Path) -> 
         element.set("line", str(line))
     seed = "" if case.seed is None else str(case.seed)
     facts = {"verdict": str(case.verdict), "digest": case.digest or "", "seed": seed, "record": case.folder or ""}
+    if case.libos:
+        facts["libos"] = case.libos
     if is_bad(case.verdict):
-        facts["replay"] = replay_line(run, case)
+        facts["replay"] = run_line(run, case)
     _properties(element, facts)
     if case.verdict not in _ELEMENT:
         return
@@ -115,7 +118,7 @@ def _story(run: RunRecord, case: CaseRecord, file: str, line: int | None) -> str
         parts.append(case.difference)
     if case.failure is not None:
         parts.append(case.failure.text)
-    return "\n\n".join([*parts, f"replay: {replay_line(run, case)}"])
+    return "\n\n".join([*parts, f"replay: {run_line(run, case)}"])
 
 
 def _outputs(element: ET.Element, case: CaseRecord, folder: Path) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from testbed.reports.evidence import assertion, place, replay_line
-from testbed.reports.tally import by_suite, tally
+from testbed.harness.rerun import run_line
+from testbed.reports.evidence import assertion, place
+from testbed.reports.tally import by_libos, by_suite, clock_word, expected_failures, tally
 from testbed.reports.templates import template
 from testbed.reports.text import cell, code, fenced, shortened
 from testbed.verdict import Verdict, is_bad
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from testbed.harness.records import CaseRecord, RunRecord
+    from testbed.reports.tally import Tally
 
 SHOWN_FAILURES = 10
 SHOWN_SKIPS = 20
@@ -33,6 +35,10 @@ def render(run: RunRecord) -> str:
         run=run,
         whole=tally("all", run.cases),
         suites=by_suite(run),
+        libos=by_libos(run),
+        expected=expected_failures(run)[:SHOWN_SKIPS],
+        clock=clock_word(run),
+        ratio=_ratio,
         failures=[_failure(run, case) for case in bad[:SHOWN_FAILURES]],
         more_failures=max(0, len(bad) - SHOWN_FAILURES),
         skips=[(suite, reason, count) for (suite, reason), count in sorted(skips.items())[:SHOWN_SKIPS]],
@@ -57,6 +63,11 @@ def determinism(cases: Iterable[CaseRecord]) -> str:
     return f"{text}; {in_part} of them with named parts left out." if in_part else f"{text}."
 
 
+def _ratio(found: Tally) -> str:
+    """Write how much faster than the wall's the networks' clock ran."""
+    return f"{found.virtual_s / found.wall_s:.3g}" if found.wall_s > 0 else "-"
+
+
 def _cases(found: Sequence[CaseRecord]) -> str:
     return f"{len(found)} case{'s' if len(found) != 1 else ''}"
 
@@ -68,7 +79,7 @@ def _failure(run: RunRecord, case: CaseRecord) -> dict[str, str]:
         "nodeid": case.nodeid,
         "place": f"{file}:{line}" if line is not None else file,
         "assertion": shortened(assertion(case), ASSERTION_LIMIT),
-        "replay": replay_line(run, case),
+        "replay": run_line(run, case),
         "record": case.folder or "",
     }
 

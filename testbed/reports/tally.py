@@ -7,6 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from testbed.harness.rerun import IN_REAL_TIME
 from testbed.verdict import Verdict, is_bad, worst
 
 if TYPE_CHECKING:
@@ -87,6 +88,21 @@ def by_libos(run: RunRecord) -> list[Tally]:
     """Count each LibOS, in the order of their names; none where a run has only cases of the kernel's own."""
     names = sorted({case.libos for case in run.cases if case.libos})
     return [tally(name, [case for case in run.cases if case.libos == name]) for name in names]
+
+
+def expected_failures(run: RunRecord) -> list[tuple[str, str, int]]:
+    """Give the reasons of the failures that were expected: LibOS or suite, reason, number of cases."""
+    found = Counter(
+        (case.libos or case.suite, case.reason or "no reason given")
+        for case in run.cases
+        if case.verdict is Verdict.XFAILED
+    )
+    return [(who, reason, count) for (who, reason), count in sorted(found.items())]
+
+
+def clock_word(run: RunRecord) -> str:
+    """Say what the network's clock of a run was: ``virtual`` time, or ``network`` time, as real as the wall's."""
+    return "network" if run.backend in IN_REAL_TIME else "virtual"
 
 
 def _from_best_to_worst(seen: Counter[Verdict]) -> list[Verdict]:

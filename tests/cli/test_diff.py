@@ -278,3 +278,46 @@ def test_a_run_that_is_none_is_refused(left: Path, capsys: pytest.CaptureFixture
     code, text = diff(capsys, left, tmp_path / "nowhere")
     assert code == UNREADABLE
     assert re.search(r"^error: no run '.*/nowhere'|has schema None", text, re.MULTILINE), text
+
+
+def test_behind_an_early_difference_the_first_frame_and_byte_are_shown(
+    inner: Inner, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As of two seeds: that the commands differ comes first, and says nothing of what came of it."""
+    planted = 'h1.write("/tmp/SEED", b""); network.now_ns += 1000; network.send(b"ab{0}"); h1.run(["echo", "no {0}"])'
+    one, two = (run(inner, name, planted.replace("SEED", name).replace("{0}", name[:2])) for name in ("xy", "zw"))
+    code, text = diff(capsys, one, two)
+    lines = text.splitlines()
+    assert code == DIFFERENT
+    assert re.match(r"  first difference: command 3 differs", lines[lines.index(next(filter(_told, lines))) + 1]), text
+    frame_at = next(index for index, line in enumerate(lines) if "first frame that differs: capture h1-h2.h1" in line)
+    byte_at = next(index for index, line in enumerate(lines) if "first byte of a process that differs: " in line)
+    assert frame_at < byte_at
+    between = "\n".join(lines[frame_at:byte_at])
+    assert re.search(r"^  A: +2 .* h1-h2\.h1 ", between, re.MULTILINE), text
+    assert re.search(r"^ +Raw\.load +b?'abxy' +b?'abzw'$", between, re.MULTILINE), text
+    assert re.search(r"^  A: .*no xy.*\n  B: .*no zw", "\n".join(lines[byte_at:]), re.MULTILINE), text
+    assert not any(line.startswith("  and ") and "h1-h2.h1" in line for line in lines), "what was shown is not 'more'"
+
+
+def _told(line: str) -> bool:
+    return line.startswith("DIFFERS")
+
+
+def test_two_kernels_are_told_apart_and_their_records_compared(
+    inner: Inner, left: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A run on another kernel that did the same is the same, and says which kernels; one that did not, differs."""
+    other = left.with_name("other")
+    for folder, planted in ((left, "pass"), (run(inner, "right", 'network.send(b"x")'), "send")):
+        shutil.rmtree(other, ignore_errors=True)
+        shutil.copytree(folder, other)
+        document = json.loads((other / "run.json").read_text())
+        document["environment"] |= {"kernels": ["6.1.140"], "artifacts": {"linux-6.1.140-aaaabbbbcccc": "0" * 64}}
+        for case in document["cases"]:
+            case["kernel"] = "6.1.140"
+        (other / "run.json").write_text(json.dumps(document))
+        code, text = diff(capsys, left, other, "--no-times")
+        assert re.search(r"^   kernels: .* / 6\.1\.140$", text, re.MULTILINE), text
+        assert re.search(r"^   artifacts: .* / linux-6\.1\.140-aaaabbbbcccc$", text, re.MULTILINE), text
+        assert code == (SAME if planted == "pass" else DIFFERENT)

@@ -8,6 +8,37 @@ MIXED = HOSTILE.encode() + b" \x1b[31mred\x1b[0m \x00 \xff\xfe \xe2\x80\xaeevil\
 SHOWN = HOSTILE + r" \x1b[31mred\x1b[0m \x00 \xff\xfe \u202eevil\u2028 \u2066 &lt;b&gt;"
 """What a reader has to see of ``MIXED``."""
 
+OTHERS = '''
+import pytest
+
+PANIC = """
+import ctypes
+open("/proc/sys/kernel/panic_on_warn", "w").write("1")
+open("/proc/sys/kernel/sem", "w").write("250 32000 2147483647 128")
+libc = ctypes.CDLL(None, use_errno=True)
+libc.semop(libc.semget(0, 1, 0o1600), ctypes.create_string_buffer(64), 0x7FFFFFFF)
+"""
+
+@pytest.mark.scenario("chain", n=4, delay_ms=5)
+def test_four(network):
+    h1, h2 = network["h1"], network["h2"]
+    server = h2.spawn(["iperf3", "-s", "-1"])
+    h2.wait_listen(5201)
+    h1.run(["iperf3", "-c", h2.address(), "-n", "20K"], timeout=60)
+    server.wait()
+    h1.run(["ping", "-c3", h2.address()])
+
+def test_dies(network):
+    h1 = network["h1"]
+    h1.run(["ping", "-c1", network["h2"].address()])
+    h1.run(["/usr/bin/python3", "-I", "-S", "-c", PANIC])
+
+@pytest.mark.xfail(reason="a known gap", strict=True)
+def test_expected(network):
+    assert False
+'''
+"""A suite with four nodes in a row, a guest that dies for real (semop(2) as in tests/faults), an expected failure."""
+
 SUITE = f"""
 import time
 import pytest

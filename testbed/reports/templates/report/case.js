@@ -42,19 +42,15 @@ function closeCase() {
 }
 
 function caseHead(row, data) {
-  const id = decodeURIComponent(row.getAttribute("href").slice(1));
-  const replay = `testbed replay ${PAGE.replay} ${quoted(id)}`;
+  const times = [+row.dataset.virtual, +row.dataset.wall];
+  const faster = PAGE.clock === "virtual" && times[0] >= 0.1 * times[1] && times[1] > 0 ? ` (${+(times[0] / times[1]).toPrecision(3)} ×)` : "";
   const head = el("header", { class: "case-head" }, el("div", { class: "line" }, el("button", { type: "button", id: "back", onclick: () => { location.hash = ""; } }, "‹ Cases"), badge(row.dataset.verdict),
-    el("span", null, row.dataset.suite), el("span", null, data.executions.length ? `${duration(+row.dataset.virtual)} of virtual time in ${duration(+row.dataset.wall)}` : "did not run"), data.shown ? el("span", null, `execution ${data.shown} of ${data.executions.length} is shown`) : null),
+    el("span", null, row.dataset.suite), el("span", null, data.executions.length ? `${duration(times[0])} of ${PAGE.clock} time in ${duration(times[1])}${faster}` : "did not run"), data.shown ? el("span", null, `execution ${data.shown} of ${data.executions.length} is shown`) : null),
   el("h2", null, breakable(data.nodeid)));
   const why = row.querySelector(".why");
   if (why) head.append(el("p", { class: "reason" }, ...Array.from(why.cloneNode(true).childNodes)));
-  if (data.record) head.append(commandLine(replay));
+  if (data.record) head.append(commandLine(PAGE.again[row.dataset.index]));
   return head;
-}
-
-function quoted(word) {
-  return /^[\w@%+=:,./-]+$/.test(word) ? word : "'" + word.replace(/'/g, "'\"'\"'") + "'";
 }
 
 function caseSections(row, data, topology) {

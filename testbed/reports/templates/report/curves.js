@@ -21,7 +21,7 @@ function tcpFlow(flow) {
   const draw = (axes) => {
     const marks = [];
     if (acks.length) marks.push(svg("path", { class: "p-window", d: stairs(acks.map(([t, , window]) => [t, window]), axes) }), svg("path", { class: "p-ack", d: stairs(acks, axes) }));
-    for (const [t, left, right] of sacks) marks.push(svg("path", { class: "p-sack", d: `M${axes.x(t)} ${axes.y(left)}V${axes.y(right)}` }));
+    for (const [t, left, right] of sacks) marks.push(svg("path", { class: "p-sack", d: sackMark(axes.x(t), axes.y(left), axes.y(right)) }));
     for (const [t, seq, length, kind] of points) {
       if (!axes.sees(t)) continue;
       const x = axes.x(t), y = axes.y(seq), top = Math.min(axes.y(seq + length), y - 1.5);
@@ -34,7 +34,7 @@ function tcpFlow(flow) {
   const bounds = extent(points.map(([t, seq, length]) => [t, seq + length]).concat(acks));
   const facts = [count(flow.bytes, "byte"), count(flow.segments, "segment"), `${flow.again.toLocaleString("en")} sent again`];
   if (flow.data.shown < flow.data.total) facts.push(`${flow.data.shown.toLocaleString("en")} of ${flow.data.total.toLocaleString("en")} drawn`);
-  const legend = [key("p-data", "segment"), key("p-again", "◆ sent again"), key("p-ack", "acknowledged"), key("p-window", "window"), key("p-sack", "SACK"), el("span", null, "S SYN, F FIN, R RST")];
+  const legend = [key("p-data", "│ segment", "M9 1V11"), key("p-again", "◆ sent again", "M9 0V12M9 1l5 5l-5 5l-5 -5z"), key("p-ack", "acknowledged"), key("p-window", "window"), key("p-sack", "I SACK (with ends)", "M2 2V10M2 6H16M16 2V10"), el("span", null, "S SYN, F FIN, R RST")];
   return plotBlock("TCP " + flow.name, flow.node, facts, legend, bounds, draw, "byte");
 }
 
@@ -57,8 +57,13 @@ function connection(flow) {
   return plotBlock("MPTCP " + flow.name, flow.node, facts, legend, extent(points.map(([t, seq, length]) => [t, seq + length]).concat(acks)), draw, "data byte");
 }
 
-function key(kind, text) {
-  return el("span", null, svg("svg", { width: 18, height: 12, "aria-hidden": "true" }, svg("path", { class: kind, d: "M1 6H17" })), text);
+// A block that a SACK names has ends, as an I has: it must differ from a segment without colour, too.
+function sackMark(x, y, top) {
+  return `M${x - 3} ${y}h6M${x} ${y}V${top}M${x - 3} ${top}h6`;
+}
+
+function key(kind, text, drawn = "M1 6H17") {
+  return el("span", null, svg("svg", { width: 18, height: 12, "aria-hidden": "true" }, svg("path", { class: kind, d: drawn })), text);
 }
 
 function extent(points) {

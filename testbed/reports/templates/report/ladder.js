@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Packets as a ladder: nodes as lifelines, an arrow for each packet, its slope the delay; quiet time is shortened.
-const LADDER = { narrow: 170, wide: 460, left: 104, edge: 60, least: 9, most: 46, row: 20, head: 28, letter: 5.6, crowd: 12 };
+const LADDER = { narrow: 190, wide: 460, left: 104, edge: 60, least: 9, most: 46, row: 20, head: 28, margin: 12, crowd: 12 };
 
 function ladder(data, packets, open) {
   const nodes = data.nodes.filter((node) => packets.some((packet) => packet.from === node || packet.to === node));
@@ -84,19 +84,34 @@ function hop(packet, from, begin, to, end, open) {
   else group.append(svg("path", { class: "tip", d: "M0 0L-8 3.5V-3.5Z", transform: `translate(${stop} ${foot}) rotate(${(angle * 180) / Math.PI})` }));
   // The text begins where the packet does, along the arrow: there no other one has begun.
   const degrees = (Math.atan2(foot - begin, Math.abs(stop - start)) * 180 * way) / Math.PI;
-  const text = ladderText(packet, Math.abs(to - from)) + (lost ? " ✕ lost" : stray ? " ✚ not sent" : "");
+  const room = (lost ? Math.abs(to - from) : Math.abs(to - start)) - LADDER.margin;
+  const text = fitted(ladderText(packet), lost ? " ✕ lost" : stray ? " ✚ not sent" : "", room);
   group.append(svg("text", { transform: `translate(${start + 7 * way} ${begin - 3}) rotate(${degrees})`, "text-anchor": way > 0 ? "start" : "end" }, text));
   group.addEventListener("click", () => open(packet.number));
   return group;
 }
 
-function ladderText(packet, width) {
+function ladderText(packet) {
   const tcp = /^TCP \S+ > \S+ (\S+)/.exec(packet.info);
   let text = packet.info.replace(/^\S+ (\S+) > (\S+) ?(?:\(\d+\) )?(?:\/ )?/, packet.protocol + " ");
   if (tcp) text = `TCP ${tcp[1]} ${(packet.info.match(/(?:seq|ack|len)=\d+/g) || []).join(" ")}`;
   else if (packet.protocol === "ICMPv6") text = packet.info.split(" / ").pop();
-  const most = Math.max(12, Math.floor((width - 24) / LADDER.letter));
-  return text.length > most ? text.slice(0, most - 1) + "…" : text;
+  return text;
+}
+
+// Cut a text so that it ends before the next lifeline; measured, as fonts differ by a third in width.
+const RULER = document.createElement("canvas").getContext("2d");
+
+function fitted(text, end, room) {
+  if (!RULER.measured) {
+    RULER.font = "10.5px " + getComputedStyle(document.body).fontFamily;
+    RULER.measured = true;
+  }
+  const wide = (words) => RULER.measureText(plain(words)).width;
+  if (wide(text + end) <= room) return text + end;
+  let most = text.length - 1;
+  while (most > 4 && wide(text.slice(0, most) + "…" + end) > room) most -= 1;
+  return text.slice(0, most) + "…" + end;
 }
 
 function packetTimes(packet) {

@@ -30,6 +30,11 @@ function nextTheme() {
   setTheme(THEMES[(THEMES.indexOf(document.documentElement.dataset.theme || "auto") + 1) % THEMES.length]);
 }
 
+// Put the focus on what the right side shows: on a wide screen a case that is opened leaves it in the list.
+function details() {
+  (CASE.hidden ? OVERVIEW : CASE).focus();
+}
+
 function overview() {
   if (location.hash.length > 1) location.hash = "";
   document.body.classList.toggle("whole");
@@ -39,6 +44,7 @@ const KEYS = {
   j: () => step(1),
   k: () => step(-1),
   "/": () => { location.hash && matchMedia("(max-width: 860px)").matches && (location.hash = ""); SEARCH.focus(); SEARCH.select(); },
+  d: details,
   t: nextTheme,
   "?": () => HELP.showModal(),
 };
@@ -60,6 +66,12 @@ document.addEventListener("keydown", (event) => {
 document.getElementById("theme").addEventListener("click", nextTheme);
 document.getElementById("help-button").addEventListener("click", () => HELP.showModal());
 document.getElementById("overview-button").addEventListener("click", overview);
+for (const [link, go] of [["#list", () => LIST.focus()], ["#case", details]]) {
+  document.querySelector(`.skip[href="${link}"]`).addEventListener("click", (event) => {
+    event.preventDefault(); // the address names the open case, and no part of the page
+    go();
+  });
+}
 addEventListener("hashchange", follow);
 try {
   setTheme(localStorage.getItem("testbed-theme") || "auto");

@@ -54,7 +54,7 @@ function timeline(data) {
     const bar = svg("rect", { class: "lane " + (process.end === null ? "open" : fine ? "" : "no"), x: begin, y: y + 5, width: Math.max(2.5, end - begin), height: lane - 9, rx: 2 });
     bar.append(svg("title", null, `${process.node}: ${process.argv}\n${seconds(process.start, 9)} – ${process.end === null ? "…" : seconds(process.end, 9)} s, ${text}`));
     drawn.append(bar);
-    if (!fine) drawn.append(svg("text", { x: Math.min(end + 5, width - 70), y: y + 15 }, text));
+    if (!fine) drawn.append(end > width - 110 ? svg("text", { x: begin - 5, y: y + 15, "text-anchor": "end" }, text) : svg("text", { x: end + 5, y: y + 15 }, text));
     bar.addEventListener("click", () => openProcess(index));
   });
   const foot = height - 16;
