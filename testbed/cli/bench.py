@@ -3,6 +3,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,7 +11,7 @@ import typer
 
 from testbed.cli.checkout import checkout
 from testbed.cli.names import known
-from testbed.cli.output import line, note, rows
+from testbed.cli.output import check_writable, line, note, rows
 from testbed.errors import ExitCode
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def bench(
         rows(("name", "goal", "what"), [[figure.name, _goal(figure), figure.what] for figure in chosen])
         return
     chosen = [figure for figure in chosen if names or every or not figure.slow]
-    measured = [_take(figure, runs) for figure in chosen]
+    if json_file is not None and str(json_file) != "-":
+        check_writable(json_file, "the values", "--json FILE")
+    measured = _all(chosen, runs)
     if json_file is None or str(json_file) != "-":
         rows(("figure", "median", "range", "goal", "verdict", "what"), [_row(entry) for entry in measured])
         spread = [row for entry in measured for row in _distributions(entry)]
@@ -90,11 +93,30 @@ def bench(
         raise typer.Exit(int(ExitCode.FAILED))
 
 
-def _take(figure: "Figure", runs: int) -> "Measured":
+def _all(chosen: "list[Figure]", runs: int) -> "list[Measured]":
+    """Measure one figure after the other; between them it is said how long they took the last time, never meanwhile."""
     from benchmarks.figure import take
+    from testbed.harness.durations import Durations, about
 
-    note(f"measuring {figure.name}: {figure.what}")
-    return take(figure, runs)
+    durations = Durations.load()
+    measured = []
+    for number, figure in enumerate(chosen):
+        lengths = [durations.get(f"bench {entry.name}") for entry in chosen[number:]]
+        waiting = zip(chosen[number:], lengths, strict=True)
+        known = [length * (1 if entry.once else runs) for entry, length in waiting if length]
+        forecast = ""
+        if lengths[0]:
+            forecast = f" (it took {about(known[0])} the last time"
+            forecast += (
+                f"; about {about(sum(known) / len(known) * len(lengths))} left in all)" if len(lengths) > 1 else ")"
+            )
+        note(f"measuring {figure.name}: {figure.what}{forecast}")
+        begin = time.monotonic()
+        measured.append(take(figure, runs))
+        if not measured[-1].skipped:
+            durations.put(f"bench {figure.name}", (time.monotonic() - begin) / (1 if figure.once else runs))
+            durations.save()
+    return measured
 
 
 def _row(entry: "Measured") -> list[str]:

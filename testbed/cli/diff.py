@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from testbed.harness.records import RunRecord
     from testbed.reports.diff import CaseDiff, How
 
+_MANY = 100  # cases from which on comparing them takes more than a moment
 _PARTS = ("commands", "kernel", "process:", "capture:")
 _WORDS = ("same", "differs", "verdict", "appeared", "vanished", "unreadable")
 
@@ -59,9 +60,8 @@ def diff(
     left, right = open_run(run_a), open_run(run_b)
     since_ns = None if since_s is None else round(since_s * 10**9)
     how = How(times=not no_times, since_ns=since_ns, only=tuple(only or ()))
-    found = _one(left, right, case, how) if case else _all(left, right, how)
+    found = _one(left, right, case, how) if case else _watched(_all(left, right, how), left[1], right[1])
     if as_json:
-        found = list(found)
         print_json({"a": str(left[0]), "b": str(right[0]), "cases": [_plain(entry) for entry in found]})
         raise typer.Exit(_status(collections.Counter(entry.word for entry in found)))
     line(f"A: {left[0]}  {left[1].started}  {len(left[1].cases)} cases")
@@ -96,6 +96,22 @@ def _all(left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], how: How) 
         who = " and ".join(loose)
         note(f"backend {who} promises no identical bits: only verdicts are compared; name a case for more")
     return compare_runs(left, right, how, records=not loose)
+
+
+def _watched(found: Iterable[CaseDiff], one: RunRecord, two: RunRecord) -> list[CaseDiff]:
+    """Compare case by case; of many cases it is shown how far that is."""
+    from testbed.cli.progress import progress
+    from testbed.reports.diff import cases
+
+    total = len(cases(one).keys() | cases(two).keys())
+    if total < _MANY:
+        return list(found)
+    entries = []
+    with progress("diff") as report:
+        for done, entry in enumerate(found, start=1):
+            entries.append(entry)
+            report("cases", done, total)
+    return entries
 
 
 def _one(left: tuple[Path, RunRecord], right: tuple[Path, RunRecord], text: str, how: How) -> list[CaseDiff]:

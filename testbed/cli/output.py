@@ -4,15 +4,18 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from testbed.errors import ConfigError
 from testbed.paths import program
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from rich.console import Console
 
@@ -84,3 +87,26 @@ def records(headings: Sequence[str], found: Sequence[Mapping[str, Any]], *, as_j
         print_json([dict(entry) for entry in found])
     else:
         rows(headings, [[str(entry.get(key, "")) for key in headings] for entry in found])
+
+
+def check_writable(file: Path, what: str, hint: str) -> None:
+    """Refuse a file that could not be written, before the work whose result it is to hold.
+
+    Args:
+        file: The file; it is not made.
+        what: What it is to hold: ``the drawing``.
+        hint: How the option is written.
+
+    Raises:
+        ConfigError: It is a folder, lies in none, or may not be written.
+    """
+    folder = file.absolute().parent
+    found = ""
+    if file.is_dir():
+        found = "it is a folder"
+    elif not folder.is_dir():
+        found = f"there is no folder {folder}"
+    elif not os.access(file if file.exists() else folder, os.W_OK):
+        found = "it may not be written by you"
+    if found:
+        raise ConfigError(f"cannot write {what} to {str(file)!r}: {found}", hint=hint)

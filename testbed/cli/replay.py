@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -82,7 +82,7 @@ def replay(
             record=str(record_folder),
             mark=str(mark),
         )
-        _execute(what, task, new)
+        _execute(what, task, new, record.wall_s)
         if until_s is not None:
             _remove(new)
             _check_stop(mark, until_s)
@@ -137,7 +137,7 @@ def _check_stop(mark: Path, until_s: float) -> None:
         raise TestbedError(failed["error"])
 
 
-def _execute(what: Replay, task: object, new: Path) -> None:
+def _execute(what: Replay, task: object, new: Path, expected_s: float) -> None:
     """Execute the case in a process of its own; what it says is shown only where it left no record.
 
     Raises:
@@ -164,9 +164,15 @@ def _execute(what: Replay, task: object, new: Path) -> None:
     command = [sys.executable, "-m", "testbed.cli.again", json.dumps(dataclasses.asdict(task))]
     environment = {**os.environ, **what.environment, "PYTHONHASHSEED": "0"}
     said = subprocess.PIPE if not looking else None
-    with subprocess.Popen(
-        command, cwd=what.root, env=environment, stdout=said, stderr=subprocess.STDOUT if said else None, text=True
-    ) as child:
+    from testbed.cli.progress import waiting
+
+    told = nullcontext() if looking else waiting(f"replay: {what.nodeid}", expected_s)
+    with (
+        told,
+        subprocess.Popen(
+            command, cwd=what.root, env=environment, stdout=said, stderr=subprocess.STDOUT if said else None, text=True
+        ) as child,
+    ):
         before = signal.signal(signal.SIGINT, signal.SIG_IGN) if task.gdb else None  # Ctrl-C is gdb's
         try:
             output = child.communicate()[0] or ""

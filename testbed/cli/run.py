@@ -1,13 +1,21 @@
 # SPDX-License-Identifier: MIT
 """``testbed run``: run suites or single tests, with any words of pytest after ``--``."""
 
+import shlex
 from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from testbed.cli import options
 from testbed.cli.make.library import set_up
+from testbed.cli.output import called, note
 from testbed.cli.publish import Publish
+from testbed.errors import ExitCode
+
+if TYPE_CHECKING:
+    from testbed.harness.records import CaseRecord, RunRecord
 
 
 def run(
@@ -40,6 +48,12 @@ def run(
     switch_kind(switch, backend)
     publish = Publish.checked(summary, badges)
     set_up(backend, libos, paths)
+    cases: list[CaseRecord] = []
+
+    def ended(run: "RunRecord", folder: Path) -> None:
+        cases.extend(run.cases)
+        publish(run, folder)
+
     code = run_suites(
         names,
         workers=options.workers(workers, backend),
@@ -56,9 +70,31 @@ def run(
             *pytest_words,
         ],
         around=publish.around(),
-        ended=publish,
+        ended=ended,
     )
+    tell(int(code), names, pytest_words, cases)
     raise typer.Exit(int(code))
+
+
+def tell(code: int, names: Sequence[str], pytest_words: Sequence[str], cases: "Sequence[CaseRecord]") -> None:
+    """Say of a run that did nothing why, and what to type: pytest's own words name neither.
+
+    Args:
+        code: Its exit code.
+        names: What was asked for; none is all suites.
+        pytest_words: What followed ``--``.
+        cases: What it had.
+    """
+    given = shlex.join(pytest_words)
+    if code == ExitCode.USAGE and given and not cases:
+        note(f"hint: {given} went to pytest as it stands; python -m pytest --help lists its words, testbed run -h ours")
+    elif code == ExitCode.NOTHING_RAN and not cases:
+        what = ", ".join(names) or "all suites"
+        note(f"error: nothing was run: {what}{f' with {given}' if given else ''} selects no case", style="red")
+        note(called(f"hint: testbed list suites; testbed run {shlex.join(names)} -- --collect-only lists the cases"))
+    elif code == ExitCode.NOTHING_RAN:
+        note(f"error: nothing was run: all {len(cases)} cases were skipped; the reasons are above", style="red")
+        note(called("hint: testbed doctor says what this machine lacks"))
 
 
 def split(words: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -9,12 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from testbed.cli import options
-from testbed.cli.output import line, note, print_json
+from testbed.cli.output import check_writable, line, note, print_json
 from testbed.cli.scenario_words import chosen, topology_of
 from testbed.errors import ConfigError
 
 if TYPE_CHECKING:
     from testbed.scenarios.topology import Topology
+
+_SVG = "--svg FILE, in a folder that is there; --svg - writes it to stdout"
 
 
 def show(
@@ -48,6 +50,8 @@ def show(
     topology = _topology(what, case, param or []) if what is not None else chosen("", param or [], topo)
     if as_json:
         print_json(topology.to_dict())
+    if svg_file is not None and str(svg_file) != "-":
+        check_writable(svg_file, "the drawing", _SVG)
     if svg_file is not None:
         _write(svg_file, svg(topology))
     if not as_json and svg_file is None:
@@ -105,5 +109,5 @@ def _write(file: Path, drawing: str) -> None:
     try:
         file.write_text(drawing, encoding="utf-8")
     except OSError as error:
-        raise ConfigError(f"cannot write {str(file)!r}: {error.strerror}") from error
+        raise ConfigError(f"cannot write the drawing to {str(file)!r}: {error.strerror}", hint=_SVG) from error
     note(f"drawing: {file}")

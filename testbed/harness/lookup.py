@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from testbed.harness.records import CaseRecord, RunRecord
 
 _SHOWN = 6
+HOW_CASES = "testbed report RUN shows its cases; a part of a node id that only one has is enough"
+_NO_RECORD = "only what brought a network up has a record; testbed report RUN says what there is"
 
 
 def run_folders(root: Path | None = None) -> list[Path]:
@@ -65,9 +67,13 @@ def find_run(text: str | Path) -> Path:
     if given.is_dir():
         raise ConfigError(f"no run in {folder}: {RUN_FILE} is missing", hint="testbed list runs")
     if not known:
-        raise ConfigError(f"no run {word!r}: there is no folder of that name, and {root} has no runs")
+        raise ConfigError(
+            f"no run {word!r}: there is no folder of that name, and {root} has no runs", hint="testbed run makes one"
+        )
     near = near_misses(word, [path.name for path in known[-_SHOWN:]] + [LATEST])
-    raise ConfigError(f"no run {word!r}: neither a folder, nor the beginning of a run in {root}; {near}")
+    raise ConfigError(
+        f"no run {word!r}: neither a folder, nor the beginning of a run in {root}; {near}", hint="testbed list runs"
+    )
 
 
 def find_case(run: RunRecord, text: str) -> CaseRecord:
@@ -96,7 +102,7 @@ def find_case(run: RunRecord, text: str) -> CaseRecord:
     near = near_misses(text, names) if len(run.cases) > _SHOWN else near_misses(text, map(_nodeid, run.cases))
     if near.startswith("valid: "):
         near = f"it has {_some([case.nodeid for case in run.cases])}"
-    raise ConfigError(f"the run has no case {text!r}; {near or 'it has no cases at all'}")
+    raise ConfigError(f"the run has no case {text!r}; {near or 'it has no cases at all'}", hint=HOW_CASES)
 
 
 def find_record(folder: Path, case: CaseRecord, execution: int | None = None) -> Path:
@@ -113,16 +119,18 @@ def find_record(folder: Path, case: CaseRecord, execution: int | None = None) ->
     kept = {entry.number: folder / entry.folder for entry in case.executions if entry.folder is not None}
     numbers = [entry.number for entry in case.executions]
     if not numbers:
-        raise ConfigError(f"{case.nodeid} has no record: it is {case.verdict}{_because(case)}")
+        raise ConfigError(f"{case.nodeid} has no record: it is {case.verdict}{_because(case)}", hint=_NO_RECORD)
     if execution is not None and execution not in numbers:
-        raise ConfigError(f"{case.nodeid} has no execution {execution}; it has {', '.join(map(str, numbers))}")
+        raise ConfigError(
+            f"{case.nodeid} has no execution {execution}; it has {', '.join(map(str, numbers))}", hint="--execution N"
+        )
     if execution is not None and execution not in kept:
         raise ConfigError(
             f"the record of execution {execution} of {case.nodeid} was not kept, as it is the same as the first one",
             hint="testbed run ... --keep keeps all",
         )
     if not kept:
-        raise ConfigError(f"{case.nodeid} has no record: it is {case.verdict}{_because(case)}")
+        raise ConfigError(f"{case.nodeid} has no record: it is {case.verdict}{_because(case)}", hint=_NO_RECORD)
     found = kept[execution if execution is not None else min(kept)]
     if not (found / RECORD_FILE).is_file():
         raise ConfigError(f"the record {found} is gone: {RECORD_FILE} is missing", hint="was the run folder cut down?")

@@ -109,6 +109,10 @@ def _links(shell: Shell, line: Line) -> int:
     return links.table(shell, _width())
 
 
+def _capture(shell: Shell, line: Line) -> int:
+    return links.capture(shell, line, _width())
+
+
 def _jobs(shell: Shell, line: Line) -> int:
     _arguments(line, least=0, most=0)
     rows = [[f"[{job.number}]", job.state(), job.text] for job in shell.jobs.all]
@@ -189,9 +193,9 @@ COMMANDS: dict[str, Command] = {
         links.link,
     ),
     "capture": Command(
-        "capture LINK[.NODE] [FILE]",
-        "show what was captured at a link's end (its first, unless you say which), or copy it to a pcapng file",
-        links.capture,
+        "capture [LINK[.NODE] [FILE]]",
+        "list what was captured, show it at a link's end (its first, unless you say which), or copy it as pcapng",
+        _capture,
     ),
     "time": Command("time", "tell the network's time", _time),
     "sleep": Command("sleep SECONDS", "let time pass (0.5, 10ms, 2min, 1h)", _sleep),

@@ -6,7 +6,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, TextIO
 
-from testbed.errors import TestbedError
+from testbed.errors import ConfigError, TestbedError
 from testbed.shell.line import here_word
 from testbed.shell.output import note
 from testbed.shell.shell import Leave, Shell
@@ -118,12 +118,30 @@ def note_line(shell: Shell, line: str) -> None:
 
 def _whole_lines(script: TextIO) -> Iterator[tuple[int, str]]:
     """Give each line with its number, joined with what belongs to it: after a backslash, or as a here-document."""
-    numbered = enumerate(script, start=1)
+    numbered = enumerate(_decoded(script), start=1)
     for number, text in numbered:
         line = text.rstrip("\n")
         while line.endswith("\\") and not line.endswith("\\\\"):
             line = line[:-1] + next((more.rstrip("\n") for _, more in numbered), "")
         yield number, with_here_document(line, (more.rstrip("\n") for _, more in numbered))
+
+
+def _decoded(script: TextIO) -> Iterator[str]:
+    """Give the lines of a script.
+
+    Raises:
+        ConfigError: It is no UTF-8; says where.
+    """
+    number = 0
+    try:
+        for number, text in enumerate(script, start=1):  # noqa: B007  # what it was when the reader failed
+            text.encode()  # stdin may take bytes that are no text for halves of characters (PEP 383)
+            yield text
+    except UnicodeError as error:
+        name = "stdin" if script is sys.stdin else getattr(script, "name", "script")
+        where = f"after line {number}" if isinstance(error, UnicodeDecodeError) else f"in line {number}"
+        hint = "lines are text; bytes for a program come from a file: h1 sh -c 'program < FILE'"
+        raise ConfigError(f"{name} is no UTF-8, {where}: {getattr(error, 'reason', error)}", hint=hint) from error
 
 
 def with_here_document(line: str, further: Iterator[str]) -> str:

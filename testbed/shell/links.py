@@ -133,12 +133,15 @@ def _rate_bps(text: str) -> int:
     return round(number * _RATES[unit])
 
 
-def capture(shell: Shell, line: Line) -> int:
-    """Show or copy what was captured at one end of a link: ``capture LINK[.NODE] [FILE]``."""
+def capture(shell: Shell, line: Line, width: int) -> int:
+    """List the captures, show one, or copy it: ``capture [LINK[.NODE] [FILE]]``."""
     given = [word.text for word in line.words[1:]]
+    if not given:
+        return _captures(shell, width)
     if not 1 <= len(given) <= 2:
         example = next(iter(shell.network.links), "h1-h2")
-        raise ConfigError(f"it is written 'capture LINK[.NODE] [FILE]', found {line.text!r}", hint=f"capture {example}")
+        written = "capture [LINK[.NODE] [FILE]]"
+        raise ConfigError(f"it is written {written!r}, found {line.text!r}", hint=f"capture {example}")
     found, end = _end(shell, given[0])
     if len(given) == 1:
         _show(found, end)
@@ -151,6 +154,24 @@ def capture(shell: Shell, line: Line) -> int:
     except OSError as error:
         raise ConfigError(f"cannot write {given[1]!r}: {error.strerror}") from error
     note(f"the frames that {end} sent and received on {found.name} are in {target}")
+    return 0
+
+
+def _captures(shell: Shell, width: int) -> int:
+    """List the ends of all links with what was captured there until now."""
+    rows = []
+    for found in shell.network.links.values():
+        for end in found.ends:
+            count, last_ns = 0, None
+            for frame in found.frames(end):
+                count, last_ns = count + 1, frame.time_ns
+            when = "nothing yet" if last_ns is None else f"{last_ns / 1e9:.9f} s"
+            rows.append([f"{found.name}.{end}", str(count), when])
+    if rows:
+        say(columns([["CAPTURE", "FRAMES", "LAST"], *rows], width))
+        note(
+            f"all link ends are captured all the time; capture {rows[0][0]} shows the frames, with FILE it copies them"
+        )
     return 0
 
 

@@ -9,12 +9,14 @@ import os
 import pty
 import re
 import select
+import shutil
 import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from testbed.backends.artifacts import find_artifacts
 from testbed.harness import gdb
 from testbed.harness.lookup import run_folders
 from testbed.harness.records import Record
@@ -317,6 +319,47 @@ def test_time_stops_where_it_was_asked_to_and_the_case_goes_on(
     assert at_s - 25e-6 <= float(stopped[1]) <= at_s
     assert text.count(f"{stopped[1]} s") == 2  # the shell's own `time` says so, too
     assert 6 <= float(mark.read_text()) < 6.1, "the rest took as long as it should"
+
+
+def test_shell_of_a_stop_is_a_dialogue_on_a_terminal(recorded: Recorded) -> None:
+    """A person asks the stopped network, and leaves; the case then goes on to its end."""
+    terminal = Terminal([sys.executable, "-m", "testbed", "replay", str(recorded.run), "test_waits", "--until", "1.5"])
+    try:
+        terminal.read_to(rb"stopped at t = 1\.4999\d+ s")
+        for text, answer in (
+            (b"time\n", rb"1\.4999\d+ s"),
+            (b"h1 echo $((40 + 2)) asked\n", rb"42 asked"),
+            (b"nodes\n", rb"h2 +host"),
+        ):
+            terminal.read_to(rb"s> ?")
+            terminal.type(text)
+            terminal.read_to(answer)
+        terminal.read_to(rb"s> ?")
+        terminal.type(b"exit\n")
+    finally:
+        code = terminal.end()
+    assert code == SAME
+
+
+def test_another_kernel_is_taken_from_a_folder(recorded: Recorded, replay: Replay) -> None:
+    """``--libos DIR``: a copy of the same kernel gives the same bits; one that dies says so."""
+    kernel = find_artifacts(None, None).kernel
+    other = recorded.root / "other"
+    other.mkdir()
+    shutil.copy(kernel, other / "linux")
+    code, text = replay("test_connects", "--libos", str(other), "--keep")
+    assert code == SAME, text
+    (new,) = run_folders(recorded.root / "testbed-runs" / "replays")
+    (record,) = new.glob("cases/*/*/1/record.json")
+    artifacts = json.loads(record.read_text())["artifacts"]
+    assert str(other / "linux") in artifacts, "it was executed on the kernel that was named"
+    (other / "linux").write_text("#!/bin/sh\necho 'Kernel panic - not syncing: not today'\nexit 1\n")
+    code, text = replay("test_connects", "--libos", str(other))
+    assert code == DIFFERENT
+    assert re.search(r"^verdict: passed in the record, crashed now .*not syncing: not today", text, re.MULTILINE), text
+    code, text = replay("test_connects", "--libos", str(recorded.root / "nowhere"))
+    assert code == USAGE
+    assert "there is no file or folder" in text
 
 
 def test_line_of_the_shell_that_fails_is_told(recorded: Recorded, replay: Replay) -> None:

@@ -7,9 +7,9 @@ import io
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 
 import pytest
 
@@ -63,19 +63,28 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 @pytest.fixture
 def command(tmp_path: Path, environment: dict[str, str], up: Up) -> Command:
-    """Give a function that runs ``testbed WORDS...`` with text on its stdin."""
+    """Give a function that runs ``testbed WORDS...`` with text, or a file's bytes, on its stdin."""
     del up  # it has skipped where there are no guests
 
-    def call(*words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "testbed", *words],
-            cwd=tmp_path,
-            env=environment,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
+    def call(*words: str, stdin: str | Path = "") -> subprocess.CompletedProcess[str]:
+        file = tmp_path / "stdin"
+        file.write_bytes(stdin.encode() if isinstance(stdin, str) else stdin.read_bytes())
+        with file.open("rb") as given:
+            return _run(words, tmp_path, environment, given)
 
     return call
+
+
+def _run(
+    words: Sequence[str], folder: Path, environment: dict[str, str], given: IO[bytes]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "testbed", *words],
+        cwd=folder,
+        env=environment,
+        stdin=given,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )

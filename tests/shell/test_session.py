@@ -121,6 +121,14 @@ def test_capture_is_shown_and_copied(up: Up, typed: Typed, tmp_path: Path) -> No
         assert sum(ICMP in packet for packet in reader) == 4
 
 
+def test_capture_alone_lists_what_was_captured(up: Up, typed: Typed) -> None:
+    out, err = typed(up("lan", n=2), "h1 ping -c2 h2", "capture")
+    rows = [line.split() for line in out.splitlines() if re.match(r"h\d-s1\.", line)]
+    assert [row[0] for row in rows] == ["h1-s1.h1", "h1-s1.s1", "h2-s1.h2", "h2-s1.s1"]
+    assert all(int(row[1]) >= 4 and re.fullmatch(r"\d\.\d{9}", row[2]) for row in rows), out
+    assert "capture h1-s1.h1 shows the frames" in err
+
+
 def test_tables_and_drawing(up: Up, typed: Typed) -> None:
     out, _ = typed(up("lan", n=2, rate_bps=10_000_000), "topology", "nodes", "links", "help", "help link")
     assert "│ h1 ├" in out
