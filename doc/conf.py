@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
 HOME = "doc/index"
+README = "README"
+BADGE = re.compile(r"^<a href=\"\.\./\.\./actions/[^>]*><img [^>]*></a>\n", re.MULTILINE)
 LISTED = re.compile(r"\]\(([\w./-]+\.md)(?:#[^)]*)?\)")
 DECISIONS = "doc/decisions/index"
 
@@ -38,6 +40,8 @@ highlight_language = "text"
 
 def _navigation(app: Sphinx, docname: str, source: list[str]) -> None:
     """Make the navigation of what a page of lists links to: each page is said once, in a table that people read."""
+    if docname == README:  # where the badges of workflows lead to, and come from, is on a forge alone
+        source[0] = BADGE.sub("", source[0])
     if docname == DECISIONS:
         source[0] += "\n\n```{toctree}\n:glob:\n\n0*\n```\n"
     if docname == HOME:

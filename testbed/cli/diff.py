@@ -28,7 +28,7 @@ def diff(
     run_a: Annotated[str, typer.Argument(help="A run: folder, id, beginning of an id, or 'latest'.", metavar="RUN_A")],
     run_b: Annotated[str, typer.Argument(help="The run to compare it with.", metavar="RUN_B")],
     case: Annotated[
-        str | None, typer.Argument(help="One case: node id or a part that only one has.", metavar="[CASE]")
+        str | None, typer.Argument(help="One case: node id or a part that only one has.", metavar="CASE")
     ] = None,
     *,
     context: Annotated[

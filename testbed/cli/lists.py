@@ -131,9 +131,14 @@ def scenarios() -> Rows:
     for info in catalogue():
         own = [f"{param.name}={param.default}" for param in info.params if param.name not in SHAPE_FIELDS]
         shaped = ["SHAPE"] if any(param.name in SHAPE_FIELDS for param in info.params) else []
-        every = {param.name: {"default": param.default, "what": param.doc} for param in info.params}
+        every = {param.name: {"default": param.default, "what": param.doc.replace("``", "")} for param in info.params}
         rows.append(
-            {"name": info.name, "own": " ".join([*own, *shaped]), "what": info.doc, "parameters": every},
+            {
+                "name": info.name,
+                "own": " ".join([*own, *shaped]),
+                "what": info.doc.replace("``", ""),
+                "parameters": every,
+            },
         )
     return rows
 

@@ -67,9 +67,11 @@ app.command(
 )(workload_.workload)
 app.command("list", epilog="Example: testbed list scenarios --json")(list_.list_)
 app.command("report", epilog="Example: testbed report latest --open")(report.report)
-app.command("diff", epilog="Example: testbed diff 20261121-18 latest --context 5")(diff.diff)
-app.command("replay", epilog="Example: testbed replay latest test_handshake --until 2.5")(replay.replay)
-app.command("packets", epilog="Example: testbed packets latest test_handshake --link h1-h2 -x")(packets.packets)
+app.command("diff", epilog="Example: testbed diff testbed-runs/OLDER latest test_lost_syn_is_sent --context 5")(
+    diff.diff
+)
+app.command("replay", epilog="Example: testbed replay latest test_lost_syn_is_sent --until 2.5")(replay.replay)
+app.command("packets", epilog="Example: testbed packets latest test_lost_syn_is_sent --link h1-h2 -x")(packets.packets)
 app.command("prune", epilog="Example: testbed prune --keep 20 --older 7d --artifacts --dry-run")(prune.prune)
 app.command("bench", epilog="Example: testbed bench boot case --runs 5")(bench.bench)
 app.command("check", epilog="Example: testbed check ruff mypy")(check.check)

@@ -45,7 +45,7 @@ def advice() -> list[str]:
 def _after_a_run(folder: Path) -> tuple[str, tuple[Step, ...]]:
     """Look at the last run."""
     from testbed.harness.records import load_run
-    from testbed.harness.rerun import again_line, replays
+    from testbed.harness.rerun import NOT_REPLAYED, again_line, replays
 
     try:
         run = load_run(folder)
@@ -62,6 +62,13 @@ def _after_a_run(folder: Path) -> tuple[str, tuple[Step, ...]]:
         report = (("testbed report latest --open", "the report: what failed, with packets and output"),)
         count = f"{len(bad)} of {len(run.cases)} cases" if bad else run.problems[0]
         return f"The last run failed ({count}; {folder.name}). What next?", (*report, *shown)
+    if run.cases and all(case.suite in NOT_REPLAYED for case in run.cases):
+        command = shlex.join(run.command)
+        own: tuple[Step, ...] = (
+            ("testbed report latest --open", "its output, packets and times"),
+            (f"testbed packets latest {shlex.quote(run.cases[0].nodeid)}", "what passed on its links"),
+        )
+        return f"The last run is the record of {command} ({folder.name}). What next?", (*own, *_READY)
     if run.state != "finished":
         word = "was interrupted" if run.state == "interrupted" else "still runs, or was killed"
         return f"The last run {word} ({folder.name}). What next?", (*_again(run), *_READY[:1])
@@ -88,4 +95,11 @@ def _kernel_is_built() -> bool:
 def _lines(headline: str, steps: tuple[Step, ...]) -> list[str]:
     shown = [(called(command), called(what)) for command, what in (*steps, ("testbed --help", "all commands"))]
     width = max(len(command) for command, _ in shown if len(command) <= _WIDE)
-    return [headline, "", *(f"  {command.ljust(width)}  {what}" for command, what in shown)]
+    lines = []
+    for command, what in shown:  # a command that is longer than its column has what it does below
+        lines += (
+            [f"  {command.ljust(width)}  {what}"]
+            if len(command) <= width
+            else [f"  {command}", f"  {'':{width}}  {what}"]
+        )
+    return [headline, "", *lines]

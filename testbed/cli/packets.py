@@ -73,10 +73,14 @@ def _captures(folder: Path, record: Record, links: list[str]) -> list[Path]:
         ConfigError: No such link, or there is nothing to show.
     """
     from testbed.errors import ConfigError
+    from testbed.verdict import Verdict
 
     names = {capture.file: (capture.link, f"{capture.link}.{capture.node}") for capture in record.captures}
     if not names:
-        raise ConfigError(f"the record {folder} has no captures", hint="was it made with --no-captures?")
+        gone = not record.complete or record.verdict in {Verdict.CRASHED, Verdict.TIMED_OUT}
+        died = f"its guest ended before it gave its captures out; see {folder / 'console.log'}"
+        hint = died if gone else "was it made with --no-captures?"
+        raise ConfigError(f"the record {folder} has no captures", hint=hint)
     for word in links:
         known("link", word, sorted({name for pair in names.values() for name in pair}))
     chosen = [folder / file for file, pair in names.items() if not links or set(pair) & set(links)]

@@ -29,7 +29,7 @@ def show(
         ),
     ] = None,
     case: Annotated[
-        str | None, typer.Argument(help="The case of the run; needed where it has more than one.", metavar="[CASE]")
+        str | None, typer.Argument(help="The case of the run; needed where it has more than one.", metavar="CASE")
     ] = None,
     *,
     param: Annotated[

@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import re
 import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -21,7 +23,6 @@ from tests.reports.made_up import case, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from testbed.harness.records import RunRecord
 
@@ -73,6 +74,39 @@ def test_after_a_run(folders: Path, made: RunRecord, headline: str, command: str
     text = next_step.advice()
     assert text[0].startswith(headline)
     assert any(line.startswith(f"  {command}") for line in text)
+
+
+def test_after_a_command_it_is_not_called_good(folders: Path) -> None:
+    """``exec -- false`` leaves a whole record, which says nothing of a test."""
+    made = run(case(suite="exec", folder="cases/exec/false"), command=["testbed", "exec", "--", "false"])
+    save(folders, made)
+    text = next_step.advice()
+    assert text[0].startswith("The last run is the record of testbed exec -- false (")
+    assert "testbed packets latest" in "\n".join(text)
+
+
+def test_columns_stay_where_they_are(folders: Path) -> None:
+    save(folders, run(case(Verdict.FAILED, test="test_" + "long" * 30, folder="x"), case(Verdict.FAILED, folder="y")))
+    text = next_step.advice()[2:]
+    words = ("failed: the same", "the report:", "all commands")
+    starts = {line.index(word) for line in text for word in words if word in line}
+    assert len(starts) == 1, text
+
+
+def test_examples_name_cases_of_a_full_run() -> None:
+    """A word that one test of the suites has: what ``replay``, ``packets`` and ``diff`` want."""
+    suites = Path(__file__).resolve().parent.parent.parent / "suites"
+    tests = [name for file in suites.rglob("test_*.py") for name in re.findall(r"def (test_\w+)", file.read_text())]
+    wanted = {"replay", "packets", "diff"}
+    examples = [command.epilog for path, command in reference.commands() if path and path[-1] in wanted]
+    assert len(examples) == 3
+    for example in examples:
+        (word,) = re.findall(r"\btest_\w+", example)
+        assert len([name for name in tests if word in name]) == 1, word
+
+
+def test_usage_has_no_doubled_brackets() -> None:
+    assert "[[" not in reference.render()
 
 
 def test_a_run_that_cannot_be_read_is_no_traceback(folders: Path) -> None:

@@ -52,6 +52,18 @@ def test_good_pages_make_a_site_that_loads_nothing_from_elsewhere(tmp_path: Path
     assert [(file.name, found[0]) for file in files for found in _LOADED.finditer(file.read_text())] == []
 
 
+def test_images_of_the_readme_are_there_or_left_out(tmp_path: Path) -> None:
+    """Badges are images of a forge, which a site elsewhere cannot show; raw HTML is not checked by Sphinx."""
+    head = (ROOT / "README.md").read_text().partition("\n## ")[0]
+    done = build(tmp_path, GOOD | {"README.md": f"{head}\n\n## Heading\n"})
+    assert (done.returncode, done.stderr) == (0, "")
+    page = tmp_path / "site" / "README.html"
+    images = re.findall(r"""<img[^>]+src=["']([^"']+)""", page.read_text())
+    assert [image for image in images if not (page.parent / image).is_file()] == []
+    assert "badge.svg" not in page.read_text()
+    assert "A command-line testbed" in page.read_text()
+
+
 def test_what_is_broken_fails_and_is_named(tmp_path: Path) -> None:
     page = "# Page\n\n[x](nowhere.md)\n\n[x](../README.md#none)\n\n![x](none.png)\n"
     done = build(tmp_path, GOOD | {"doc/page.md": page, "doc/lonely.md": "# Lonely\n"})
