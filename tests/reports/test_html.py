@@ -5,8 +5,11 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
 import shutil
+import subprocess
+import sys
 import zlib
 from typing import TYPE_CHECKING, Any
 
@@ -103,6 +106,28 @@ def test_wrong_file_is_refused_before_the_work(inner: Inner, tmp_path: Path) -> 
         report(str(inner.run_dir), html=tmp_path)
     with pytest.raises(ConfigError, match=r"^no run"):
         report(str(tmp_path / "nothing"))
+
+
+def test_open_shows_the_page_in_the_browser_of_the_user(inner: Inner, tmp_path: Path) -> None:
+    """The variable ``BROWSER`` names a program: it gets the page's address, and nothing else."""
+    inner.suite("def test_x(network):\n    pass\n")
+    inner.run()
+    told = tmp_path / "told"
+    browser = tmp_path / "browser"
+    browser.write_text(f'#!/bin/sh\nprintf "%s\\n" "$@" >"{told}.new"\nmv "{told}.new" "{told}"\n')
+    browser.chmod(0o755)
+    page = tmp_path / "a page.html"
+    done = subprocess.run(
+        [sys.executable, "-m", "testbed", "report", str(inner.run_dir), "--html", str(page), "--open"],
+        env={**os.environ, "BROWSER": f"{browser} %s"},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (0, f"{page}\n"), done.stderr
+    assert told.read_text() == f"{page.as_uri()}\n"
+    assert page.read_text().startswith("<!doctype html>")
 
 
 def test_open_without_a_browser_says_which_file(inner: Inner, monkeypatch: pytest.MonkeyPatch) -> None:

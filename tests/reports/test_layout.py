@@ -156,6 +156,13 @@ def test_a_guest_that_died_is_told_by_its_cause(browser: Browser, other_page: Pa
     assert browser.errors() == []
 
 
+def test_packets_of_a_guest_that_died_say_so(others: Workshop) -> None:
+    done = others.testbed("packets", str(others.run_dir), "test_dies")
+    assert done.returncode == 4
+    assert "hint: its guest ended before it gave its captures out; see " in done.stderr
+    assert "console.log" in done.stderr
+
+
 def test_a_guest_that_dies_at_its_start_is_told_in_a_few_lines(browser: Browser, others: Workshop) -> None:
     kernel = others.folder / "dead" / "linux"
     kernel.parent.mkdir()
