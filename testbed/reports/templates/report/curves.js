@@ -34,7 +34,7 @@ function tcpFlow(flow) {
   const bounds = extent(points.map(([t, seq, length]) => [t, seq + length]).concat(acks));
   const facts = [count(flow.bytes, "byte"), count(flow.segments, "segment"), `${flow.again.toLocaleString("en")} sent again`];
   if (flow.data.shown < flow.data.total) facts.push(`${flow.data.shown.toLocaleString("en")} of ${flow.data.total.toLocaleString("en")} drawn`);
-  const legend = [key("p-data", "│ segment", "M9 1V11"), key("p-again", "◆ sent again", "M9 0V12M9 1l5 5l-5 5l-5 -5z"), key("p-ack", "acknowledged"), key("p-window", "window"), key("p-sack", "I SACK (with ends)", "M2 2V10M2 6H16M16 2V10"), el("span", null, "S SYN, F FIN, R RST")];
+  const legend = [key("p-data", "segment", "M9 1V11"), key("p-again", "sent again", "M9 0V12M9 1l5 5l-5 5l-5 -5z"), key("p-ack", "acknowledged"), key("p-window", "window"), key("p-sack", "SACK", "M2 2V10M2 6H16M16 2V10"), el("span", null, "S SYN, F FIN, R RST")];
   return plotBlock("TCP " + flow.name, flow.node, facts, legend, bounds, draw, "byte");
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Packets as a ladder: nodes as lifelines, an arrow for each packet, its slope the delay; quiet time is shortened.
-const LADDER = { narrow: 190, wide: 460, left: 104, edge: 60, least: 9, most: 46, row: 20, head: 28, margin: 12, crowd: 12 };
+const LADDER = { narrow: 170, wide: 460, left: 104, edge: 54, least: 9, most: 46, row: 20, head: 28, margin: 12, crowded: 300, share: 0.75, crowd: 12 };
 
 function ladder(data, packets, open) {
   const nodes = data.nodes.filter((node) => packets.some((packet) => packet.from === node || packet.to === node));
@@ -84,7 +84,8 @@ function hop(packet, from, begin, to, end, open) {
   else group.append(svg("path", { class: "tip", d: "M0 0L-8 3.5V-3.5Z", transform: `translate(${stop} ${foot}) rotate(${(angle * 180) / Math.PI})` }));
   // The text begins where the packet does, along the arrow: there no other one has begun.
   const degrees = (Math.atan2(foot - begin, Math.abs(stop - start)) * 180 * way) / Math.PI;
-  const room = (lost ? Math.abs(to - from) : Math.abs(to - start)) - LADDER.margin;
+  const span = Math.abs(to - (lost ? from : start));
+  const room = (span < LADDER.crowded ? LADDER.share * span : span) - LADDER.margin; // there the answer's text begins
   const text = fitted(ladderText(packet), lost ? " ✕ lost" : stray ? " ✚ not sent" : "", room);
   group.append(svg("text", { transform: `translate(${start + 7 * way} ${begin - 3}) rotate(${degrees})`, "text-anchor": way > 0 ? "start" : "end" }, text));
   group.addEventListener("click", () => open(packet.number));
