@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import pytest
+
+from testbed.harness import failures
 from testbed.harness.failures import shortened
 from testbed.harness.records import Failure, load_run
 
@@ -51,6 +55,24 @@ def test_a_pass_that_is_judged_bad_raised_nothing(inner: Inner) -> None:
     """)
     assert inner.run().ret == 6
     assert inner.case()["failure"] is None
+
+
+@pytest.mark.parametrize("debug", [False, True])
+@pytest.mark.parametrize("how", ["panic", "hang"])
+def test_a_death_is_told_from_outside(inner: Inner, monkeypatch: pytest.MonkeyPatch, how: str, *, debug: bool) -> None:
+    """The line of the test and the cause; our own frames (here those of the fake backend) on wish."""
+    monkeypatch.setattr(failures, "package_dir", lambda: Path(__file__).parent)
+    monkeypatch.setenv("TESTBED_DEBUG", "1" if debug else "")
+    inner.suite(f"""
+    def test_it(network):
+        network["h1"].run(["{how}"])
+    """)
+    assert inner.run().ret == 6
+    found = failure(inner)
+    assert (found.file, found.line) == ("suites/mini_suite/test_it.py", 3)
+    assert f'>       network["h1"].run(["{how}"])' in found.text or debug
+    assert ("fake_backend.py" in found.text) == debug
+    assert {"panic": "Kernel panic - not syncing", "hang": "made no progress"}[how] in found.text
 
 
 def test_long_text_loses_its_middle() -> None:
