@@ -180,6 +180,7 @@ def _options(how: How) -> list[str]:
     """Give the words that make the same command again, of those that are not as usual."""
     words = list(how.options)
     words += ["--backend", how.backend] if how.backend != "timetravel" else []
+    words += ["--switch", str(how.switch)] if how.switch is not None else []
     words += ["--libos", how.libos] if how.libos != "linux" else []
     words += ["--seed", str(how.seed)] if how.seed != 1 else []
     return words + ([] if how.capture else ["--no-capture"])

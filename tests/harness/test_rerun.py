@@ -18,8 +18,9 @@ from tests.reports.made_up import case, run
 if TYPE_CHECKING:
     from pathlib import Path
 
-RARE = ["--topo", "/a b.json", "--no-captures", "--spin-ms", "5"]
-LINE = "testbed run suites/mptcp/test_it.py::test_x --seed 1 --repeat 2 --topo '/a b.json' -- --no-captures --spin-ms 5"
+RARE = ["--topo", "/a b.json", "--switch", "ovs", "--no-captures", "--spin-ms", "5"]
+LINE = "testbed run suites/mptcp/test_it.py::test_x --seed 1 --repeat 2"
+LINE += " --topo '/a b.json' --switch ovs -- --no-captures --spin-ms 5"
 
 
 def test_settings_name_the_rarer_options() -> None:
@@ -37,15 +38,14 @@ def test_settings_name_the_rarer_options() -> None:
         spin_ms=0,
     )
     assert settings.rerun_options() == []
-    rare = dataclasses.replace(settings, topo="/a b.json", capture=False, spin_ms=5)
+    rare = dataclasses.replace(settings, topo="/a b.json", switch="ovs", capture=False, spin_ms=5)
     assert rare.rerun_options() == RARE
 
 
 def test_plain_pytest_takes_them_as_they_are() -> None:
     line = rerun_line("t.py::x", seed=7, repeat=1, backend="netns", libos="catnip", options=RARE, program=None)
-    assert line == (
-        "pytest t.py::x --seed 7 --repeat 1 --backend netns --libos catnip --topo '/a b.json' --no-captures --spin-ms 5"
-    )
+    rare = "--topo '/a b.json' --switch ovs --no-captures --spin-ms 5"
+    assert line == f"pytest t.py::x --seed 7 --repeat 1 --backend netns --libos catnip {rare}"
 
 
 @pytest.mark.parametrize("renders", ["summary", "junit", "annotations"])
