@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 from _pytest.runner import runtestprotocol  # pytest-rerunfailures and pytest-xdist take it from here, too
 
+from testbed.backends.cloudlab.variables import run_words
 from testbed.backends.guest import LOG_FOLLOWS
 from testbed.harness import determinism, packets
 from testbed.harness.execution import KEY, Execution
@@ -221,6 +222,7 @@ class Case:
     def replay(self) -> str:
         """Give the command that executes this case again, the same."""
         ours = bool(self.item.config.getoption("--testbed-terminal"))
+        on_nodes = self.settings.backend == "cloudlab"
         return rerun_line(
             self.id.nodeid,
             seed=self.settings.seed,
@@ -228,7 +230,8 @@ class Case:
             backend=self.settings.backend,
             libos=self.settings.libos,
             options=self.settings.rerun_options(),
-            program=program() if ours else None,
+            program=program() if ours or on_nodes else None,
+            experiment=run_words() if on_nodes else None,
         )
 
 

@@ -30,6 +30,7 @@ def rerun_line(
     libos: str,
     options: Sequence[str] = (),
     program: str | None = "testbed",
+    experiment: Sequence[str] | None = None,
 ) -> str:
     """Write the command that executes one case again.
 
@@ -41,10 +42,16 @@ def rerun_line(
         libos: The flavor under test, or the folder of an artifact.
         options: Options beyond these that decide what a case does, as ``RunRecord.options`` has them.
         program: What ``testbed`` is called here; None is a line for plain ``pytest``.
+        experiment: The words of ``testbed cloudlab run`` with its nodes, which belong to the command; None is no
+            experiment.
     """
-    words = ["pytest"] if program is None else [program, "run"]
-    words += [nodeid, "--seed", str(seed), "--repeat", str(repeat)]
-    words += ["--backend", backend] if backend != IN_VIRTUAL_TIME else []
+    if experiment is not None:
+        program = program or "testbed"
+        words = [program, *experiment, nodeid, "--seed", str(seed)]
+    else:
+        words = ["pytest"] if program is None else [program, "run"]
+        words += [nodeid, "--seed", str(seed), "--repeat", str(repeat)]
+        words += ["--backend", backend] if backend != IN_VIRTUAL_TIME else []
     words += ["--libos", libos] if libos != "linux" else []
     rest = list(options)
     for option in OWN:  # all others are pytest's
@@ -62,7 +69,13 @@ def run_line(run: RunRecord, case: CaseRecord) -> str:
     if case.suite in NOT_REPLAYED and run.command:
         return shlex.join(run.command)
     return rerun_line(
-        case.nodeid, seed=run.seed, repeat=run.repeat, backend=run.backend, libos=run.libos, options=run.options
+        case.nodeid,
+        seed=run.seed,
+        repeat=run.repeat,
+        backend=run.backend,
+        libos=run.libos,
+        options=run.options,
+        experiment=run.environment.get("experiment"),
     )
 
 
