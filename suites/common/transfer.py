@@ -27,6 +27,7 @@ class Outcome:
         mptcp: Whether the connection was still Multipath TCP.
         extra_subflows: Subflows beside the first one at the end.
         seconds: How long it took, on the sender's side; 0 on the receiver's.
+        congestion: The congestion control that the sender's socket had in the end; empty on the receiver's side.
     """
 
     bytes: int
@@ -34,6 +35,7 @@ class Outcome:
     mptcp: bool
     extra_subflows: int
     seconds: float
+    congestion: str
 
     @classmethod
     def parse(cls, line: str) -> Outcome:
@@ -45,6 +47,7 @@ class Outcome:
             found["mptcp"] == "1",
             int(found["extra_subflows"]),
             float(found.get("seconds", 0)),
+            found.get("congestion", ""),
         )
 
     @property

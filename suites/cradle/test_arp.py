@@ -42,8 +42,10 @@ def test_owner_answers_at_once(stranger: Ghost, sender: str | None) -> None:
 
 
 def test_nobody_answers_for_an_address_that_is_not_there(stranger: Ghost) -> None:
-    """A question for a free address of the subnet stays without an answer."""
+    """A question for a free address of the subnet stays without an answer; the same question for the node's has one."""
     assert stranger.ask(question(stranger, "10.0.1.77")) == []
+    [answer] = stranger.ask(question(stranger, stranger.far.address()))
+    assert answer[ARP].psrc == stranger.far.address()
 
 
 def test_announcement_of_a_new_card_is_believed(stranger: Ghost) -> None:

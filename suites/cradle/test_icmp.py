@@ -85,8 +85,13 @@ def test_wrong_header_checksum_is_dropped_and_counted(ghost: Ghost) -> None:
 
 
 def test_echo_to_all_is_ignored(ghost: Ghost) -> None:
-    """A ping of the subnet's broadcast address is not answered (net.ipv4.icmp_echo_ignore_broadcasts)."""
-    assert ghost.ask(ghost.ip(4, to="10.0.1.255") / ICMP(id=7)) == []
+    """A ping of the subnet's broadcast address arrives, and is answered only where net.ipv4 asks for it."""
+    for ignored, replies in ((1, []), (0, [ECHO_REPLY])):
+        ghost.far.run(["sysctl", "-qw", f"net.ipv4.icmp_echo_ignore_broadcasts={ignored}"])
+        before = counter(ghost.far, "IcmpInEchos")
+        answers = ghost.ask(ghost.ip(4, to="10.0.1.255") / ICMP(id=7))
+        assert [frame[ICMP].type for frame in answers] == replies
+        assert counter(ghost.far, "IcmpInEchos") == before + 1
 
 
 @both_versions
@@ -117,11 +122,20 @@ def test_missing_fragment_is_reported_when_time_is_up(ghost: Ghost, version: int
 
 
 def test_overlapping_fragments_are_thrown_away(ghost: Ghost) -> None:
-    """IPv6 fragments that overlap are an attack: the whole packet is dropped (RFC 5722)."""
+    """IPv6 fragments that overlap are an attack: the whole packet is dropped (RFC 5722), and that is counted."""
     first, *rest = fragments(ghost, 6)
     twisted = first.copy()
     twisted[IPv6ExtHdrFragment].offset = 1
-    assert ghost.ask(first, twisted, *rest) == []
+    for parts, failed, whole in (([first, twisted, *rest], 1, 0), ([first, *rest], 0, 1)):
+        before = reassembly(ghost)
+        answers = ghost.ask(*parts)
+        assert reassembly(ghost) == (before[0] + failed, before[1] + whole)
+        assert bool(answers) == bool(whole)
+
+
+def reassembly(ghost: Ghost) -> tuple[int, int]:
+    """Give how many IPv6 packets of the node could not be put together, and how many could."""
+    return counter(ghost.far, "Ip6ReasmFails"), counter(ghost.far, "Ip6ReasmOKs")
 
 
 def _after_fragment_header(frame: Any) -> bytes:

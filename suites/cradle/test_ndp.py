@@ -67,13 +67,22 @@ def test_duplicate_address_is_defended(network: Network, stranger: Ghost) -> Non
 
 
 def test_nobody_answers_for_an_address_that_is_not_there(stranger: Ghost) -> None:
-    """A solicitation for a free address stays without an answer."""
+    """A solicitation for a free address stays without an answer, also where it comes to the node's own group."""
+    target = stranger.far.address(6)
+    asked = solicitation(stranger, target)
+    asked[ICMPv6ND_NS].tgt = "fd00:1::77"
     assert stranger.ask(solicitation(stranger, "fd00:1::77")) == []
+    assert stranger.ask(asked) == []
+    [answer] = stranger.ask(solicitation(stranger, target))
+    assert answer[ICMPv6ND_NA].tgt == target
 
 
 def test_solicitation_from_beyond_the_link_is_ignored(stranger: Ghost) -> None:
-    """A hop limit below 255 means that a router may have forwarded it (RFC 4861, section 7.1.1)."""
-    assert stranger.ask(solicitation(stranger, stranger.far.address(6), hops=254)) == []
+    """A hop limit below 255 means that a router may have forwarded it (RFC 4861, section 7.1.1); 255 is answered."""
+    target = stranger.far.address(6)
+    assert stranger.ask(solicitation(stranger, target, hops=254)) == []
+    [answer] = stranger.ask(solicitation(stranger, target, hops=255))
+    assert answer[ICMPv6ND_NA].tgt == target
 
 
 def test_advertisement_of_a_new_card_is_believed(stranger: Ghost) -> None:

@@ -84,8 +84,14 @@ def test_closed_port_resets(tcp: HandTcp, version: int, flags: str, wanted: tupl
 
 
 def test_reset_to_a_closed_port_is_not_answered(tcp: HandTcp) -> None:
-    """Two sides that answer resets with resets would never end."""
+    """Two sides that answer resets with resets would never end; the reset arrives, and a SYN after it is answered."""
+    before = counter(tcp.ghost.far, "TcpInSegs")
     assert tcp.say("R") == []
+    assert counter(tcp.ghost.far, "TcpInSegs") == before + 1
+    assert counter(tcp.ghost.far, "TcpOutRsts") == 0
+    [reset] = tcp.say("S")
+    assert str(reset[TCP].flags) == "RA"
+    assert counter(tcp.ghost.far, "TcpOutRsts") == 1
 
 
 @both_versions

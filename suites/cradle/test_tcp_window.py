@@ -12,6 +12,7 @@ from scapy.layers.inet import TCP
 from suites.common.by_hand import FIRST, option, payload
 from suites.common.kernel import since
 from suites.cradle.scenario import both_versions, cable, doubles, flight_s
+from testbed.backends.sockets import NetworkTimeout
 
 if TYPE_CHECKING:
     from suites.cradle.by_hand import HandTcp
@@ -68,7 +69,7 @@ def test_repeated_segment_is_reported_as_a_duplicate(tcp: HandTcp) -> None:
     assert (old[TCP].ack, option(old, "SAck")) == (START + 9, (START, START + 4))
     assert server.recv(100) == b"once more"
     server.settimeout(1.0)
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         server.recv(100)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shlex
 import signal
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,10 +14,9 @@ from testbed.scenarios.topology import Node as TopologyNode
 from testbed.scenarios.topology import Topology
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from suites.process_manager.behave import Behave
     from testbed.backends.network import Network
+    from testbed.backends.node import Node
 
 pair = pytest.mark.scenario("pair", delay_ms=10)
 chain = pytest.mark.scenario("chain", n=3)
@@ -45,6 +45,7 @@ def test_each_node_has_its_own_files(network: Network) -> None:
     """A resolv.conf, a log and a temporary file written in one node are not seen in the others, nor on the host."""
     paths = ("/etc/resolv.conf", "/var/log/daemon.log", "/tmp/state", "/run/daemon.pid")
     nodes = [network[name] for name in ("h1", "r1", "h2")]
+    before = [on_host(path) for path in paths]
     for node in nodes:
         assert node.run(["ls", "-A", "/var/log"]).stdout == ""
     for node in nodes:
@@ -55,6 +56,15 @@ def test_each_node_has_its_own_files(network: Network) -> None:
             assert node.read(path).decode() == f"{node.name}: {path}"
             assert node.run(["cat", path]).stdout == f"{node.name}: {path}"
         assert node.run(["ls", "-A", "/var/log"]).stdout == "daemon.log\n"
+    assert [on_host(path) for path in paths] == before
+
+
+def on_host(path: str) -> bytes | None:
+    """Give what a file of the host has in it; None where there is none."""
+    try:
+        return Path(path).read_bytes()
+    except FileNotFoundError:
+        return None
 
 
 @pair
@@ -118,8 +128,12 @@ def test_record_tells_a_signal_and_a_running_process(network: Network, record_fo
 @pytest.mark.scenario(many_nodes, count=100)
 @pytest.mark.real_time_budget(30)
 def test_hundred_nodes_with_five_processes_each(behave: Behave, network: Network, record_folder: Path) -> None:
-    """500 processes at once end cleanly, each at its own time with its own code and its own record."""
+    """500 processes at once end cleanly, each at its own time with its own code and its own record; nothing is left."""
     path = behave.program(network["h1"], "process-exit")  # /testbin is the same folder in all nodes
+    for node in network.nodes.values():
+        node.run([path, "with-code", "0"])  # the agent keeps what it opens for a node's first process
+    census(network["h1"])  # the first one fills caches
+    before = census(network["h1"])
     processes = [
         (number, node.spawn([path, "later", str(number)])) for node in network.nodes.values() for number in range(1, 6)
     ]
@@ -129,25 +143,19 @@ def test_hundred_nodes_with_five_processes_each(behave: Behave, network: Network
         assert (done.returncode, done.stdout, done.stderr) == (number, "", "")
         assert done.duration_s == pytest.approx(number, abs=0.05)
     assert network.now() == pytest.approx(last_spawn + 5, abs=0.05)
-    folders = list((record_folder / "processes").iterdir())
-    assert len(folders) == len(processes) == 500
+    folders = list((record_folder / "processes").glob("*-process-exit"))
+    assert len(folders) == len(network.nodes) + len(processes) == 600
     assert all("state: ended\n" in (folder / "status").read_text() for folder in folders)
+    network.sleep(1)
+    assert census(network["h1"]) == before
 
 
 @pair
 def test_nothing_leaks(network: Network) -> None:
     """After 100 processes no process, open file or mount is there that was not before them."""
     node = network["h1"]
-
-    def census() -> tuple[int, int, int, str]:
-        """Count processes, open files of the machine and mounts; list what is in /tmp."""
-        processes = len(node.run(["ps", "-e", "--no-headers"]).stdout.splitlines())
-        files = int(node.read("/proc/sys/fs/file-nr").split()[0])
-        mounts = len(node.read("/proc/self/mounts").splitlines())
-        return processes, files, mounts, node.run(["ls", "-A", "/tmp"]).stdout
-
-    census()  # the first one fills caches
-    before = census()
+    census(node)  # the first one fills caches
+    before = census(node)
     for _ in range(20):
         node.run(["sh", "-c", "sleep 0.01 & cat /dev/null | cat; wait"])
     killed = [node.spawn(["sleep", "1000"]) for _ in range(20)]
@@ -155,4 +163,12 @@ def test_nothing_leaks(network: Network) -> None:
         process.kill()
         process.wait()
     network.sleep(1)
-    assert census() == before
+    assert census(node) == before
+
+
+def census(node: Node) -> tuple[int, int, int, str]:
+    """Count the processes and open files of the whole guest and a node's mounts; list what is in its /tmp."""
+    processes = len(node.run(["ps", "-e", "--no-headers"]).stdout.splitlines())
+    files = int(node.read("/proc/sys/fs/file-nr").split()[0])
+    mounts = len(node.read("/proc/self/mounts").splitlines())
+    return processes, files, mounts, node.run(["ls", "-A", "/tmp"]).stdout

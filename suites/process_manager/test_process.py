@@ -132,9 +132,11 @@ def test_exit_codes(behave: Behave) -> None:
 
 
 def test_ends_by_signals(behave: Behave) -> None:
-    """The test gets the number of the signal that ended a program; some signals end none."""
+    """The test gets the number of the signal that ended a program; those that a program outlives end none."""
     for number in (signal.SIGHUP, signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, signal.SIGTERM, signal.SIGRTMAX):
         behave("process-exit", "by-signal", str(int(number)), expected="", code=-number)
+    for number in (signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH):
+        behave("process-exit", "by-signal", str(int(number)), expected=f"outlived signal {int(number)}")
 
 
 def test_programs_of_this_suite_fail_loudly(behave: Behave) -> None:

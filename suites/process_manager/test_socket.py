@@ -88,6 +88,29 @@ def test_names_of_a_nodes_own_hosts_file(behave: Behave) -> None:
         behave("name-lookup", "services-and-protocols", expected=lines, node=node)
 
 
+@alone
+def test_hosts_by_the_functions_of_old(behave: Behave) -> None:
+    """Both gethostbyname and gethostbyaddr read the hosts file, aliases too; h_errno says that there is none."""
+    node = behave.network["h1"]
+    node.write("/etc/nsswitch.conf", "hosts: files\n")
+    node.write("/etc/hosts", "192.0.2.1 server.example server www\n192.0.2.9 other\n")
+    found = "server.example alias server alias www 192.0.2.1"
+    lines = f"www: {found}\nmissing: Unknown host\n192.0.2.1: {found}\n203.0.113.1: Unknown host"  # HOST_NOT_FOUND
+    behave("name-lookup", "hosts-of-old", "www", "192.0.2.1", expected=lines)
+
+
+@alone
+def test_tables_of_services_and_protocols(behave: Behave) -> None:
+    """With getservent and getprotoent a program walks through the node's own files, in their order."""
+    node = behave.network["h1"]
+    node.write("/etc/nsswitch.conf", "services: files\nprotocols: files\n")
+    node.write("/etc/services", "special 4321/tcp alias\n# none\nother 99/udp\n")
+    node.write("/etc/protocols", "tcp 6 TCP\nsctp 132 SCTP # streams\n")
+    services = "special 4321 tcp\nother 99 udp\n"
+    lines = f"{services}{services}tcp 6 TCP\nsctp 132 SCTP\n132 is sctp"
+    behave("name-lookup", "all-services-and-protocols", expected=lines)
+
+
 @pair
 def test_addresses_as_text(behave: Behave) -> None:
     """Numeric addresses of both versions, to and from text (inet(3), inet_pton(3)), and names of interfaces."""

@@ -16,6 +16,7 @@ SECOND = 1_000_000_000
 
 LIFE = {
     "values-come-back": "sum of squares: 40425",
+    "create-errors": "EINVAL, EAGAIN for its stack, EAGAIN for its user",
     "join-waits": f"joined after {3 * SECOND} ns",
     "timed-join": f"gave up after {2 * SECOND} ns\njoined after {10 * SECOND} ns",
     "join-errors": "EDEADLK, EINVAL, EINVAL",

@@ -68,6 +68,7 @@ def test_sleep_of_a_day(behave: Behave) -> None:
 
 
 @table(TIMER)
+@pytest.mark.real_time_budget(30)
 def test_timer(behave: Behave, behaviour: str, expected: str) -> None:
     """Timers of a descriptor, of a process and of POSIX (timerfd_create(2), setitimer(2), timer_create(2))."""
     behave("time-timer", behaviour, expected=expected)

@@ -13,7 +13,7 @@ from suites.common.transfer import PORT
 from suites.transport import dccp_wire
 from suites.transport.dccp_wire import BAD_SERVICE_CODE, CLOSED, NO_CONNECTION, Kind
 from suites.transport.scenario import RTT_S, both_versions, bottleneck, wire
-from testbed.backends.sockets import IPPROTO_DCCP, SOCK_DCCP, SOL_DCCP
+from testbed.backends.sockets import IPPROTO_DCCP, SOCK_DCCP, SOL_DCCP, NetworkTimeout
 
 if TYPE_CHECKING:
     from suites.transport.dccp_wire import Datagram
@@ -116,7 +116,7 @@ def test_lost_request_is_sent_again_with_doubling_timeouts(hosts: Hosts) -> None
     connecting = hosts.open(hosts.client, SOCK_DCCP, IPPROTO_DCCP)
     connecting.setsockopt(*service(42))
     connecting.timeout = 30.0
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         connecting.connect((hosts.server_address, PORT))
     found = at(hosts, "h1")
     expected = backoff_s(found[0].time_s, FIRST_TIMEOUT_S, 4)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import itertools
 from socket import SOCK_STREAM
@@ -11,9 +12,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from suites.common import transfer
+from suites.common.errors import raises_errno
+from suites.common.timer_wheel import fires_s
 from suites.common.transfer import PORT
 from suites.transport import sctp_options, sctp_wire
-from suites.transport.hosts import sysctl
+from suites.transport.hosts import FOREVER_MS, sysctl
 from suites.transport.scenario import both_versions
 from suites.transport.sctp_options import IPPROTO_SCTP, NODELAY
 from suites.transport.sctp_wire import Kind
@@ -35,6 +38,8 @@ PATHS = ("r1", "r2")
 ADDRESS_PARAMETER = {4: 5, 6: 6}  # types of parameters of an INIT, section 3.3.2.1
 CONFIRMED_S = 10.0  # by then a heartbeat has been answered on the second path: before that nothing is sent there
 RATE_BPS = 1_000_000
+LEAST_RTO_S = 1.0  # net.sctp.rto_min
+EXACT_S = 1e-4
 
 
 def configure(hosts: Hosts, **values: int) -> None:
@@ -211,20 +216,40 @@ def test_primary_path_can_be_chosen(hosts: Hosts) -> None:
 @both_versions
 @pytest.mark.real_time_budget(60)
 def test_both_paths_lost_end_the_association(hosts: Hosts) -> None:
-    """With both paths silent, the association is given up after association_max_retrans=4 time-outs."""
-    configure(hosts, association_max_retrans=4)
+    """With both paths silent, the association is given up after association_max_retrans=4 retransmissions (8.1).
+
+    Both paths are tried, each with a time-out of its own that doubles; the time-out of the last one ends the
+    association with ETIMEDOUT.
+    """
+    most = 4
+    configure(hosts, hb_interval=FOREVER_MS, pf_enable=0, association_max_retrans=most)  # a lost heartbeat is an error
     client, server = associate(hosts)
     hosts.network.sleep(CONFIRMED_S)
     client.send(b"one")
     assert server.recv(100) == b"one"
+    hosts.network.sleep(1.0)
     for path in PATHS:
         hosts.network.link(f"h1-{path}").set(loss_ratio=1.0)
     client.send(b"two")
-    with pytest.raises(TimeoutError):
+    client.timeout = None
+    with raises_errno(errno.ETIMEDOUT):
         client.recv(1)
-    for path in PATHS:
-        sent = sctp_wire.of_kind(sctp_wire.chunks(hosts.network, f"h1-{path}", "h1"), Kind.DATA)
-        assert any(chunk.body[12:15] == b"two" for chunk in sent)
+    ended_s = hosts.network.now()
+    with raises_errno(errno.EINVAL):
+        sctp_options.state(client)  # there is no association any more
+    sent = sorted((chunk.time_s, path) for path in PATHS for chunk in two_at_client(hosts, path))
+    assert len(sent) == 1 + most
+    assert {path for _, path in sent} == set(PATHS)
+    timeouts_s = dict.fromkeys(PATHS, LEAST_RTO_S)
+    for (sent_s, path), (next_s, _) in itertools.pairwise([*sent, (ended_s, "")]):
+        assert next_s == pytest.approx(fires_s(sent_s, timeouts_s[path]), abs=EXACT_S)
+        timeouts_s[path] *= 2
+
+
+def two_at_client(hosts: Hosts, path: str) -> list[Chunk]:
+    """Give the data chunks with "two" that the client sends on a path."""
+    sent = sctp_wire.of_kind(sctp_wire.chunks(hosts.network, f"h1-{path}", "h1"), Kind.DATA)
+    return [chunk for chunk in sent if chunk.body[12:15] == b"two"]
 
 
 @pytest.mark.real_time_budget(10)

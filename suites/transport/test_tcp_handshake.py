@@ -3,16 +3,19 @@
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING
 
 import pytest
 
+from suites.common.errors import raises_errno
 from suites.common.tcp_wire import ACK, RST, SYN
 from suites.common.timer_wheel import backoff_s, fires_s
 from suites.common.transfer import PORT
 from suites.transport.hosts import sysctl
 from suites.transport.scenario import DELAY_S, RTT_S, both_versions, wire
 from suites.transport.tcp_options import ESTABLISHED, state
+from testbed.backends.sockets import NetworkTimeout
 
 if TYPE_CHECKING:
     from suites.transport.hosts import Hosts
@@ -77,7 +80,7 @@ def test_lost_syn_is_sent_again_after_1_3_7_seconds(hosts: Hosts) -> None:
     hosts.black_hole()
     connecting = hosts.open(hosts.client)
     connecting.timeout = None
-    with pytest.raises(TimeoutError):
+    with raises_errno(errno.ETIMEDOUT):
         connecting.connect((hosts.server_address, PORT))
     ended_s = hosts.network.now()
     times = [segment.time_s for segment in hosts.sent_by_client()]
@@ -96,7 +99,7 @@ def test_first_syns_are_repeated_every_second(hosts: Hosts) -> None:
     hosts.black_hole()
     connecting = hosts.open(hosts.client)
     connecting.timeout = 12.0
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         connecting.connect((hosts.server_address, PORT))
     times = [segment.time_s for segment in hosts.sent_by_client()]
     expected = times[:1]
@@ -112,7 +115,7 @@ def test_lost_syn_ack_is_sent_again(hosts: Hosts) -> None:
     hosts.network.link("h1-h2").set(toward="h1", loss_ratio=1.0)
     connecting = hosts.open(hosts.client)
     connecting.timeout = 0.5
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         connecting.connect((hosts.server_address, PORT))
     hosts.network.link("h1-h2").set(toward="h1", loss_ratio=0.0)
     accepted, _ = listener.accept()
@@ -131,7 +134,7 @@ def test_simultaneous_open_makes_one_connection(hosts: Hosts) -> None:
         sockets[-1].bind((address, PORT))
     one, two = sockets
     one.timeout = 0.0
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         one.connect((hosts.server_address, PORT))
     two.connect((hosts.client_address, PORT))
     hosts.network.sleep(RTT_S)
@@ -153,7 +156,7 @@ def test_full_backlog_drops_syns_until_there_is_room(hosts: Hosts) -> None:
     first, second = hosts.open(hosts.client), hosts.open(hosts.client)
     first.connect((hosts.server_address, PORT))
     second.timeout = 0.5
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         second.connect((hosts.server_address, PORT))
     listener.accept()
     hosts.network.sleep(2.0)

@@ -17,6 +17,7 @@ from suites.transport.hosts import sysctl
 from suites.transport.scenario import DELAY_S, RTT_S, both_versions, wire
 from suites.transport.tcp_options import NODELAY, TCP_FASTOPEN, TCP_FASTOPEN_CONNECT, TCP_MAXSEG, TCP_MD5SIG
 from testbed.backends import sockaddr
+from testbed.backends.sockets import NetworkTimeout
 
 if TYPE_CHECKING:
     from suites.transport.hosts import Hosts, SocketOption
@@ -155,6 +156,6 @@ def test_segment_without_the_right_signature_is_dropped(hosts: Hosts, key: bytes
     if key is not None:
         client.setsockopt(*md5_key(hosts.server_address, key))
     client.timeout = 1.5
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         client.connect((hosts.server_address, PORT))
     assert {segment.flags for segment in hosts.at_client()} == {SYN}

@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import errno
 from socket import IPPROTO_TCP, SO_KEEPALIVE, SO_RCVBUF, SOL_SOCKET
 from typing import TYPE_CHECKING
 
 import pytest
 
+from suites.common.errors import raises_errno
 from suites.common.tcp_wire import ACK
 from suites.common.timer_wheel import backoff_s, fires_s
 from suites.transport.hosts import sysctl
@@ -65,7 +67,7 @@ def test_retransmissions_back_off_until_the_connection_is_given_up(hosts: Hosts)
     timeout_s = rto_s(client)
     client.send(b"nobody will ever see this")
     client.timeout = None
-    with pytest.raises(TimeoutError):
+    with raises_errno(errno.ETIMEDOUT):
         client.recv(1)
     ended_s = hosts.network.now()
     data = [segment for segment in hosts.sent_by_client() if segment.payload_bytes]
@@ -117,7 +119,7 @@ def test_user_timeout_ends_a_connection(hosts: Hosts) -> None:
     client, _ = hosts.connect(client=[(IPPROTO_TCP, TCP_USER_TIMEOUT, int(limit_s * 1000))])
     hosts.black_hole()
     client.send(b"nobody will ever see this")
-    with pytest.raises(TimeoutError):
+    with raises_errno(errno.ETIMEDOUT):
         client.recv(1)
     [first, *_] = [segment for segment in hosts.sent_by_client() if segment.payload_bytes]
     assert hosts.network.now() - first.time_s == pytest.approx(limit_s, abs=limit_s / 8)
@@ -155,7 +157,7 @@ def test_unanswered_keepalive_probes_end_the_connection(hosts: Hosts) -> None:
     """Four probes, 3 s apart, into a black hole; 3 s after the last one the connection is reset and timed out."""
     client, _ = hosts.connect(client=KEEPALIVE)
     hosts.black_hole()
-    with pytest.raises(TimeoutError):
+    with raises_errno(errno.ETIMEDOUT):
         client.recv(1)
     ended_s = hosts.network.now()
     probes = [segment for segment in hosts.sent_by_client() if segment.flags == ACK][1:]
@@ -193,10 +195,38 @@ def test_window_update_that_is_lost_is_found_by_a_probe(hosts: Hosts) -> None:
     """The receiver reads all, its window update is lost: the next probe finds the window open, and data flows on."""
     client, server = hosts.connect(server=[(SOL_SOCKET, SO_RCVBUF, 8192)])
     sent = send_until_blocked(client)
+    timeout_s = rto_s(client)
     hosts.network.link("h1-h2").set(toward="h1", loss_ratio=1.0)
+    read_s = hosts.network.now()
     received = len(server.recv(65536))
     hosts.network.sleep(RTT_S)
     hosts.network.link("h1-h2").set(toward="h1", loss_ratio=0.0)
+    restored_s = hosts.network.now()
     while received < sent:
         received += len(server.recv(65536))
     assert received == sent
+    lost = [segment for segment in from_server(hosts, hosts.at_server()) if read_s <= segment.time_s < restored_s]
+    assert [segment.window > 0 for segment in lost] == [True]
+    heard = from_server(hosts, hosts.at_client())
+    [*_, closed] = [segment for segment in heard if segment.time_s < restored_s]
+    assert closed.window == 0
+    [*probes, data] = until_data(hosts, next(segment.time_s for segment in heard if segment.window == 0))
+    assert times(probes) == pytest.approx(
+        backoff_s(probes[0].time_s, 2 * timeout_s, len(probes), armed_after_s=RTT_S), abs=EXACT_S
+    )
+    assert [probe.time_s > restored_s for probe in probes] == [False] * (len(probes) - 1) + [True]
+    answer = next(segment for segment in heard if segment.time_s > restored_s)
+    assert answer.window > 0
+    assert answer.time_s == pytest.approx(probes[-1].time_s + RTT_S, abs=EXACT_S)
+    assert data.time_s == pytest.approx(answer.time_s, abs=EXACT_S)
+
+
+def from_server(hosts: Hosts, found: Sequence[Segment]) -> list[Segment]:
+    """Give those segments that the server sent."""
+    return [segment for segment in found if segment.source == hosts.server_address]
+
+
+def until_data(hosts: Hosts, since_s: float) -> list[Segment]:
+    """Give what the client sends after a time, up to the first segment with data."""
+    sent = [segment for segment in hosts.sent_by_client() if segment.time_s > since_s]
+    return sent[: 1 + next(number for number, segment in enumerate(sent) if segment.payload_bytes)]

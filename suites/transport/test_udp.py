@@ -11,6 +11,7 @@ import pytest
 from suites.common import ip_wire
 from suites.common.transfer import PORT
 from suites.transport.scenario import DELAY_S, RTT_S, both_versions, wire
+from testbed.backends.sockets import NetworkTimeout
 
 if TYPE_CHECKING:
     from suites.transport.hosts import Hosts
@@ -80,7 +81,7 @@ def test_wrong_checksum_is_dropped(hosts: Hosts) -> None:
     wrong = bytearray(right)
     wrong[-1] ^= 1
     hosts.server.inject("eth0", bytes(wrong))
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         receiver.recv(100)
     hosts.server.inject("eth0", bytes(right))
     assert receiver.recv(100) == b"checked"
@@ -120,7 +121,7 @@ def test_datagram_with_a_lost_fragment_is_given_up(hosts: Hosts) -> None:
         hosts.server.inject("eth0", frame)
     sender.sendto(b"next", (hosts.server_address, PORT))
     assert receiver.recv(8192) == b"next"
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         receiver.recv(8192)
     hosts.network.sleep(65.0)
     protocol, kind, code = {4: (ip_wire.ICMP, 11, 1), 6: (ip_wire.ICMPV6, 3, 1)}[hosts.version]

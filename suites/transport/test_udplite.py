@@ -11,7 +11,7 @@ import pytest
 from suites.common import ip_wire
 from suites.common.transfer import PORT
 from suites.transport.scenario import RTT_S, both_versions, bottleneck, wire
-from testbed.backends.sockets import IPPROTO_UDPLITE
+from testbed.backends.sockets import IPPROTO_UDPLITE, NetworkTimeout
 
 if TYPE_CHECKING:
     from suites.transport.hosts import Hosts
@@ -96,7 +96,7 @@ def test_damage_within_the_coverage_is_dropped(hosts: Hosts, at: int) -> None:
     repeat_with_a_flipped_bit(hosts, at)
     for waiting in (receiver, other):
         waiting.timeout = RTT_S
-        with pytest.raises(TimeoutError):
+        with pytest.raises(NetworkTimeout):
             waiting.recv(200)
     assert checksum_errors(hosts) == 1
 
@@ -107,7 +107,7 @@ def test_receiver_may_ask_for_more_coverage(hosts: Hosts) -> None:
     sender, receiver = sockets(hosts, 49)
     receiver.setsockopt(IPPROTO_UDPLITE, RECEIVE_COVERAGE, 50)
     sender.sendto(DATA, (hosts.server_address, PORT))
-    with pytest.raises(TimeoutError):
+    with pytest.raises(NetworkTimeout):
         receiver.recv(200)
     for coverage in (50, 60):
         sender.setsockopt(IPPROTO_UDPLITE, SEND_COVERAGE, coverage)

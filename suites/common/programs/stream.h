@@ -59,6 +59,16 @@ static inline void use_congestion(int fd, const char *name)
 		check(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, strlen(name)) == 0, name);
 }
 
+/* name=value: the congestion control that a connection of TCP has in the end, MPTCP's first subflow's, else "-". */
+static inline void print_congestion(int fd)
+{
+	char name[16] = "-"; /* TCP_CA_NAME_MAX */
+	socklen_t size = sizeof(name);
+
+	getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &size);
+	printf(" congestion=%s", name);
+}
+
 /* Give a socket an address of its own; an SCTP socket that has one already gets another one (RFC 6458, 9.1). */
 static inline void bind_to(int fd, const char *address, const char *port, int another)
 {

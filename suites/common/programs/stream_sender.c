@@ -70,6 +70,7 @@ int main(int argc, char **argv)
 	check(receive_all(fd, &answer, sizeof(answer)), "the receiver's hash");
 	printf("bytes=%lu hash=%016lx seconds=%.6f", total, hash, now_s() - start);
 	print_connection(fd);
+	print_congestion(fd);
 	printf("\n");
 	close(fd);
 	return answer != hash;

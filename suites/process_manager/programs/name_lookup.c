@@ -84,6 +84,59 @@ static void services_and_protocols(void)
 	CHECK(!getservbyname("missing", "tcp"));
 }
 
+static void print_host(const char *asked, const struct hostent *found)
+{
+	char text[INET6_ADDRSTRLEN];
+
+	if (!found) {
+		printf("%s: %s\n", asked, hstrerror(h_errno));
+		return;
+	}
+	printf("%s: %s", asked, found->h_name);
+	for (char **alias = found->h_aliases; *alias; alias++)
+		printf(" alias %s", *alias);
+	for (char **address = found->h_addr_list; *address; address++)
+		printf(" %s", inet_ntop(found->h_addrtype, *address, text, sizeof(text)));
+	printf("\n");
+}
+
+/* The functions of old, which share their result and tell errors by h_errno (gethostbyname(3)). */
+static void hosts_of_old(void)
+{
+	struct in_addr known, unknown;
+
+	CHECK(arguments[0] && arguments[1]);
+	print_host(arguments[0], gethostbyname(arguments[0]));
+	print_host("missing", gethostbyname("missing"));
+	EQUAL(h_errno, HOST_NOT_FOUND);
+	EQUAL(inet_pton(AF_INET, arguments[1], &known), 1);
+	EQUAL(inet_pton(AF_INET, "203.0.113.1", &unknown), 1);
+	print_host(arguments[1], gethostbyaddr(&known, sizeof(known), AF_INET));
+	print_host("203.0.113.1", gethostbyaddr(&unknown, sizeof(unknown), AF_INET));
+	EQUAL(h_errno, HOST_NOT_FOUND);
+}
+
+static void all_services_and_protocols(void)
+{
+	struct servent *service;
+	struct protoent *protocol;
+
+	for (int round = 0; round < 2; round++) { /* setservent() begins anew */
+		setservent(1);
+		while ((service = getservent()))
+			printf("%s %d %s\n", service->s_name, ntohs(service->s_port), service->s_proto);
+	}
+	endservent();
+	setprotoent(1);
+	while ((protocol = getprotoent()))
+		printf("%s %d %s\n", protocol->p_name, protocol->p_proto, protocol->p_aliases[0]);
+	endprotoent();
+	CHECK((protocol = getprotobynumber(132)));
+	printf("132 is %s\n", protocol->p_name);
+	CHECK(!getprotobynumber(254));
+	CHECK(!getprotobyname("missing"));
+}
+
 static void interfaces(void)
 {
 	struct if_nameindex *list = if_nameindex();
@@ -105,5 +158,7 @@ BEHAVIOURS(
 	{"backward", backward},
 	{"numeric", numeric},
 	{"services-and-protocols", services_and_protocols},
+	{"hosts-of-old", hosts_of_old},
+	{"all-services-and-protocols", all_services_and_protocols},
 	{"interfaces", interfaces},
 )

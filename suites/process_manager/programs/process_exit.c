@@ -24,7 +24,7 @@ static void by_signal(void)
 {
 	CHECK(arguments[0]);
 	raise(atoi(arguments[0]));
-	fail(__FILE__, __LINE__, "outlived signal %s", arguments[0]);
+	printf("outlived signal %s\n", arguments[0]);
 }
 
 static void say_first(void) { printf("registered first\n"); }

@@ -7,6 +7,7 @@
 #include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 static int64_t start;
 
@@ -50,6 +51,29 @@ static void values_come_back(void)
 		sum += (intptr_t)value;
 	}
 	printf("sum of squares: %ld\n", sum);
+}
+
+static void create_errors(void)
+{
+	struct rlimit limit;
+	pthread_attr_t attributes;
+	pthread_t thread;
+
+	RETURNS(pthread_attr_init(&attributes), 0);
+	RETURNS(pthread_attr_setstacksize(&attributes, 1), EINVAL); /* below PTHREAD_STACK_MIN */
+	RETURNS(pthread_attr_setdetachstate(&attributes, 77), EINVAL);
+	RETURNS(pthread_attr_setstacksize(&attributes, INT64_C(1) << 46), 0);
+	RETURNS(pthread_create(&thread, &attributes, square, NULL), EAGAIN); /* more than the address space has left */
+	RETURNS(pthread_attr_destroy(&attributes), 0);
+	EQUAL(getrlimit(RLIMIT_NPROC, &limit), 0);
+	EQUAL(setresuid(12345, 12345, 12345), 0); /* the limit does not hold for root */
+	limit.rlim_cur = 1;			   /* of this user there is this thread already */
+	EQUAL(setrlimit(RLIMIT_NPROC, &limit), 0);
+	RETURNS(pthread_create(&thread, NULL, square, NULL), EAGAIN);
+	limit.rlim_cur = 2;
+	EQUAL(setrlimit(RLIMIT_NPROC, &limit), 0);
+	RETURNS(pthread_join(make_thread(square, NULL), NULL), 0);
+	printf("EINVAL, EAGAIN for its stack, EAGAIN for its user\n");
 }
 
 static void join_waits(void)
@@ -265,6 +289,7 @@ static void names(void)
 
 BEHAVIOURS(
 	{"values-come-back", values_come_back},
+	{"create-errors", create_errors},
 	{"join-waits", join_waits},
 	{"timed-join", timed_join},
 	{"join-errors", join_errors},
