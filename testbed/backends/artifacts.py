@@ -6,6 +6,7 @@ from __future__ import annotations
 import functools
 import json
 import os
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,6 +50,12 @@ def find_agent(given: Path | None) -> Path:
         raise ConfigError(f"the agent {program} is no program", hint=hint)
     hold(program)
     return found.absolute()
+
+
+def release_of(kernel: Path) -> str | None:
+    """Give the release of a kernel's program by the name of its artifact; None where it is of none."""
+    found = re.fullmatch(r"linux-(.+)-[0-9a-f]+", kernel.parent.name)
+    return found[1] if found and (kernel.parent / MANIFEST).is_file() else None
 
 
 def identify(*programs: Path) -> dict[str, str]:

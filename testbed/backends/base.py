@@ -116,6 +116,10 @@ class Backend(Protocol):
             CapabilityError: This backend cannot run on this machine; says why and what to do.
         """
 
+    def own_release(self) -> str | None:
+        """Give the release of the kernel that testbed has built for this backend, None where it runs on another one."""
+        return None
+
     def up(
         self,
         topology: Topology,

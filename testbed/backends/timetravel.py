@@ -9,7 +9,7 @@ import shutil
 import socket
 from typing import TYPE_CHECKING, Any
 
-from testbed.backends.artifacts import Artifacts, find_artifacts, identify
+from testbed.backends.artifacts import Artifacts, find_artifacts, identify, release_of
 from testbed.backends.base import Backend, BackendOptions, Recorder
 from testbed.backends.child import Child
 from testbed.backends.guest import SETTLE_NS, START_NS, Guest, StatusPage
@@ -43,6 +43,10 @@ class TimeTravelBackend(Backend):
         """Boot a guest and ask it what its kernel can do; once per process and kernel."""
         given = options or BackendOptions()
         return _capabilities(find_artifacts(given.kernel, given.agent))
+
+    def own_release(self) -> str | None:
+        """Give the release of the kernel that ``testbed build`` makes by default; None with ``TESTBED_LINUX``."""
+        return release_of(find_artifacts(None, None).kernel) if "TESTBED_LINUX" not in os.environ else None
 
     def up(
         self,

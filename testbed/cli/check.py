@@ -66,6 +66,7 @@ def steps() -> tuple[Step, ...]:
         Step("build", (*python, "testbed", "build")),
         Step("pytest", (*python, "pytest", "tests", "-q", "-n", "2", "--dist", "worksteal", f"--timeout={_HUNG_S}")),
         Step("sanitizers", (*python, "tests.sanitizers"), by_name=True),
+        seeds_step("", ()),
         Step("kernels", (*python, "pytest", "tests/libos", "tests/mutants", "-q", "-m", "build"), by_name=True),
     )
 
@@ -85,13 +86,21 @@ def check(
     parts: Annotated[
         list[str] | None, typer.Option("-k", metavar="PART", help="With --mutants: only those with this in their name.")
     ] = None,
+    seeds: Annotated[str, typer.Option("--seeds", metavar="1-20", help="Of the step seeds: which.")] = "",
+    suites: Annotated[
+        list[str] | None, typer.Option("--suite", "-s", metavar="SUITE", help="Of the step seeds: only these suites.")
+    ] = None,
 ) -> None:
     """Run lint, types, Rust checks and testbed's own tests, all of them even after a failure."""
     if parts and not mutants:
         raise ConfigError("-k chooses mutants", hint="testbed check --mutants -k PART")
+    if (seeds or suites) and (mutants or names != ["seeds"]):
+        raise ConfigError("--seeds and --suite are for the step seeds alone", hint="testbed check seeds --seeds 1-5")
     root = checkout()
     if mutants:
         chosen = [mutation(names or [], parts or [])]
+    elif seeds or suites:
+        chosen = [seeds_step(seeds, suites or [])]
     else:
         chosen = [_known_step(name) for name in names or [step.name for step in steps() if not step.by_name]]
     outcomes = _run_all(chosen, root)
@@ -109,6 +118,17 @@ def mutation(names: Sequence[str], parts: Sequence[str]) -> Step:
     """
     words = [word for part in parts for word in ("-k", part)]
     return Step("mutants", (sys.executable, "-m", "tests.mutants", *words, "--", *names))
+
+
+def seeds_step(seeds: str, suites: Sequence[str]) -> Step:
+    """Give the step that runs the suites of the kernel once with each of many seeds, see ``doc/determinism.md``.
+
+    Args:
+        seeds: Which, as ``1-5,8``; empty is 1 to 20.
+        suites: Only these.
+    """
+    words = [*(["--seeds", seeds] if seeds else []), *(word for suite in suites for word in ("-s", suite))]
+    return Step("seeds", (sys.executable, "-m", "tests.seeds", *words), by_name=True)
 
 
 def _known_step(name: str) -> Step:

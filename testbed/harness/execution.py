@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +15,7 @@ from testbed.errors import CapabilityError, ConfigError, near_misses
 from testbed.harness import digest, flavors, verdicts
 from testbed.harness.recorder import DiskRecorder, RecordingFailed
 from testbed.harness.records import ExecutionRecord, Record
+from testbed.harness.settings import DEFAULT_LIBOS
 from testbed.harness.verdicts import one_line
 from testbed.verdict import Verdict, is_bad, worst
 
@@ -209,12 +211,30 @@ class Execution:
             report.longrepr = f"skipped although {required!r} is required (--require): {error}"
             self._judged.append((Verdict.ERROR, report.longrepr))
             return
+        release = self._complete_release()
+        if release is not None:
+            report.outcome = "failed"
+            report.longrepr = (
+                f"skipped on testbed's own kernel {release}, which lacks nothing that this suite needs: {error}\n"
+                "hint: the kernel or its configuration has lost something; or the suite asks for more than it should"
+            )
+            self._judged.append((Verdict.ERROR, report.longrepr))
+            return
         if not report.skipped or hasattr(report, "wasxfail"):
             report.__dict__.pop("wasxfail", None)
             path, line, _ = self.item.location
             report.outcome = "skipped"
             report.longrepr = (path, line or 0, f"Skipped: {reason}")
         self._judged.append((Verdict.SKIPPED, reason))
+
+    def _complete_release(self) -> str | None:
+        """Give the release of testbed's own kernel if the case runs on it and must not be skipped there, else None."""
+        marker = self.item.get_closest_marker("complete")
+        if marker is None or self.settings.libos != DEFAULT_LIBOS:
+            return None
+        release = self.backend.own_release()
+        found = re.match(r"(\d+)\.(\d+)", release or "")
+        return release if found and (int(found[1]), int(found[2])) >= tuple(marker.args) else None
 
     def _check_real_time(self) -> None:
         marker = self.item.get_closest_marker("real_time_budget")

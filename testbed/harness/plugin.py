@@ -30,6 +30,7 @@ MARKERS = (
     "scenario(name_or_topology_or_callable, **params): the network of the case; params are those of the scenario",
     "digest_without(*parts): parts not in the digest: 'commands', 'process:PROGRAM', 'capture:LINK.NODE', 'kernel'",
     "requires(*capabilities): skip where the kernel lacks one of them: 'mptcp', 'sctp', ...",
+    "complete(major, minor): a skip on testbed's own kernel is an error, where that is at least so new",
     "real_time_budget(seconds): how long the case takes on a backend in real time",
     "memory(mib): memory of the guest",
     "flavors(*abilities, only=()): what a LibOS must be able to do: 'tcp', 'pipe', ...; only=: else there is no case",

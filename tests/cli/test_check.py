@@ -106,6 +106,29 @@ def test_mutants_are_chosen_by_name_and_part() -> None:
     assert step.argv[1:] == ("-m", "tests.mutants", "-k", "c", "-k", "d", "--", "a", "b")
 
 
+def test_seeds_run_by_name_only_and_take_their_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert [step.by_name for step in check.steps() if step.name == "seeds"] == [True]
+    assert check.seeds_step("1-5,8", ["mptcp", "cradle"]).argv[1:] == (
+        "-m", "tests.seeds", "--seeds", "1-5,8", "-s", "mptcp", "-s", "cradle",
+    )  # fmt: skip
+    ran: list[tuple[str, ...]] = []
+
+    def run(step: check.Step, _root: object, _forecast: str) -> check.Outcome:
+        ran.append(step.argv[1:])
+        return check.Outcome(step, 0, 1.0, None)
+
+    monkeypatch.setattr(check, "_run", run)
+    check.check(["seeds"])
+    check.check(["seeds"], seeds="3")
+    assert ran == [("-m", "tests.seeds"), ("-m", "tests.seeds", "--seeds", "3")]
+
+
+@pytest.mark.parametrize("names", [None, ["ruff"], ["seeds", "ruff"]])
+def test_seeds_without_their_step_are_refused(names: list[str] | None) -> None:
+    with pytest.raises(ConfigError, match=r"^--seeds and --suite are for the step seeds alone"):
+        check.check(names, seeds="1-5")
+
+
 def test_part_of_a_name_is_for_mutants_only() -> None:
     with pytest.raises(ConfigError, match=r"^-k chooses mutants"):
         check.check(parts=["sctp"])

@@ -150,6 +150,10 @@ class FakeBackend:
         """Say what it can do."""
         return frozenset({"netem", "mptcp"})
 
+    def own_release(self) -> str | None:
+        """Say that testbed built its kernel."""
+        return FakeNetwork.release
+
     def up(self, topology: object, *, seed: int = 1, recorder: Any = None, options: Any = None) -> FakeNetwork:  # noqa: ARG002
         """Bring up the two nodes, whatever the topology."""
         return FakeNetwork(seed, recorder)
@@ -161,6 +165,10 @@ class RealTimeBackend(FakeBackend):
     name = "fake-real"
     virtual_time = False
     promises_identical_bits = False
+
+    def own_release(self) -> str | None:
+        """Say that its kernel is the host's."""
+        return None
 
 
 def host_clock() -> bytes:

@@ -198,6 +198,41 @@ def test_required_capability_turns_its_skip_into_an_error(inner: Inner) -> None:
     assert (result.ret, inner.case()["verdict"]) == (3, "error")
 
 
+SKIPS = """
+    import pytest
+
+    @pytest.mark.complete({release})
+    @pytest.mark.requires("sctp")
+    def test_marked(network):
+        pass
+
+    @pytest.mark.complete({release})
+    def test_by_hand(network):
+        pytest.skip("not today")
+"""
+
+
+def test_complete_kernel_turns_every_skip_into_an_error(inner: Inner) -> None:
+    inner.suite(SKIPS.format(release="6, 12"))
+    assert inner.run().ret == 3
+    for name, reason in (("marked", "the kernel of backend 'fake' has no sctp"), ("hand", "not today")):
+        said = f"skipped on testbed's own kernel 6.12.0-fake, which lacks nothing that this suite needs: {reason}"
+        assert inner.case(name)["verdict"] == "error"
+        assert inner.case(name)["reason"].startswith(said)
+
+
+def test_older_or_other_kernel_may_lack_something(inner: Inner) -> None:
+    inner.suite(SKIPS.format(release="6, 13"))
+    assert inner.run().ret == 5
+    assert {case["verdict"] for case in inner.document()["cases"]} == {"skipped"}
+
+
+def test_backend_without_a_kernel_of_our_own_may_lack_something(inner: Inner) -> None:
+    inner.suite(SKIPS.format(release="6, 12"))
+    inner.run(backend="fake-real")
+    assert {case["verdict"] for case in inner.document()["cases"]} == {"skipped"}
+
+
 def test_xfail_is_no_failure_and_its_success_is(inner: Inner) -> None:
     inner.suite("""
         import pytest

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""The suites over many seeds: what ``testbed check seeds`` runs."""
