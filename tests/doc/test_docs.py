@@ -170,3 +170,16 @@ def test_every_decision_is_numbered_and_has_its_parts() -> None:
         assert all(part in text for part in ("**Status:**", "**Decision.**", "**Consequences.**", "**Rejected.**")), (
             page
         )
+
+
+def test_every_module_that_suites_share_is_in_the_manual() -> None:
+    page = (ROOT / "doc" / "writing-tests.md").read_text()
+    table = page.partition("## What suites share")[2].partition("\n## ")[0]
+    told = {
+        name
+        for row in table.splitlines()
+        if row.startswith("| `")
+        for name in re.findall(r"`(\w+)`", row.split("|")[1])
+    }
+    modules = {path.stem for path in (ROOT / "suites" / "common").glob("*.py")} - {"__init__"}
+    assert told == modules

@@ -18,9 +18,10 @@ _INTRO = """\
 
 Suites are as good as what they catch. Each patch in `tests/mutants/patches` plants one small fault into the default
 kernel: a wrong comparison, a forgotten update, a wrong constant. The check builds each of these kernels (one scratch
-tree, few objects at a time) and lets the suite that the patch names run on it, until the first case fails. That case
-must pass on the kernel without the fault, and must have failed by an assertion, or by waiting in virtual time for what
-never came. A mutant that survives, does not apply or build, or only crashes, fails the check.
+tree, few objects at a time) and lets those files of a suite that the patch names in `Cases:` run on it, not the whole
+suite, until the first case fails. That case must pass on the kernel without the fault, and must have failed by an
+assertion, or by waiting in virtual time for what never came. A mutant that survives, does not apply or build, or only
+crashes, fails the check.
 
 <!-- not run: compiles a kernel for each mutant, many minutes -->
 ```sh

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from suites.ip6_tunnels.ends import configure, received
+from suites.ip6_tunnels.ends import LACKS, configure, received
 from testbed.backends.process import Completed, ProcessFailed
 
 if TYPE_CHECKING:
@@ -37,7 +37,19 @@ def node(status: int, **said: str) -> Node:
     return cast("Node", FakeNode(status, **said))
 
 
-@pytest.mark.parametrize("said", ["Error: Unknown device type.", "RTNETLINK answers: Operation not supported"])
+SAID = (
+    "Error: Unknown device type.",
+    "RTNETLINK answers: Operation not supported",
+    "RTNETLINK answers: No such file or directory",
+    "Error talking to the kernel: genl family not found",
+)
+
+
+def test_every_phrase_of_a_kernel_that_lacks_something_is_tried() -> None:
+    assert [phrase for phrase in LACKS if not any(phrase in said for said in SAID)] == []
+
+
+@pytest.mark.parametrize("said", SAID)
 def test_a_kernel_without_the_tunnel_is_a_skip_with_its_words(said: str) -> None:
     with pytest.raises(pytest.skip.Exception, match=said):
         configure(node(1, stderr=f"{said}\nCommand failed -:1\n"), "link add t0 type warpdrive\n")
