@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import errno
+import ipaddress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -129,15 +130,35 @@ def test_route_with_the_lowest_metric_is_taken(
         rtnl.request(given, NLM_F_CREATE | NLM_F_EXCL)
     assert gateways(rtnl, family) == [gateway[100], gateway[200]]
 
-    def taken() -> str:
-        request = messages.route(family, dst=family.prefix)
-        request["dst_len"] = family.address_length
-        [frame] = rtnl.request(request)
-        return str(frame.parsed().get_attr("RTA_GATEWAY"))
-
-    assert taken() == gateway[100]
+    assert gateway_to(rtnl, family, family.prefix) == gateway[100]
     rtnl.request(messages.route(family, RTM_DELROUTE, dst=family.prefix, PRIORITY=100))
-    assert taken() == gateway[200]
+    assert gateway_to(rtnl, family, family.prefix) == gateway[200]
+
+
+@both_families
+@pytest.mark.parametrize("wider_first", [True, False], ids=["wider-first", "narrower-first"])
+def test_route_with_the_longest_prefix_is_taken(
+    rtnl: Netlink, left: Node, right: Node, family: Family, *, wider_first: bool
+) -> None:
+    """Of a prefix and a quarter of it, the quarter's own addresses take its route, the ones beside it the other."""
+    wide = ipaddress.ip_network(f"{family.prefix}/{family.prefix_length}")
+    _, narrow, *_ = wide.subnets(prefixlen_diff=2)
+    gateway = {wide: left.address(family.version), narrow: right.address(family.version)}
+    for prefix in (wide, narrow) if wider_first else (narrow, wide):
+        given = messages.route(family, RTM_NEWROUTE, dst=str(prefix.network_address), GATEWAY=gateway[prefix])
+        given["dst_len"] = prefix.prefixlen
+        rtnl.request(given, NLM_F_CREATE | NLM_F_EXCL)
+    first, last = narrow.network_address, narrow.broadcast_address
+    for address, prefix in ((first - 1, wide), (first, narrow), (last, narrow), (last + 1, wide)):
+        assert gateway_to(rtnl, family, str(address)) == gateway[prefix], address
+
+
+def gateway_to(rtnl: Netlink, family: Family, address: str) -> str:
+    """Ask the kernel which gateway a packet to an address would take."""
+    request = messages.route(family, dst=address)
+    request["dst_len"] = family.address_length
+    [frame] = rtnl.request(request)
+    return str(frame.parsed().get_attr("RTA_GATEWAY"))
 
 
 @both_families
