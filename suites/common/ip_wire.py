@@ -75,6 +75,23 @@ class Carried:
         return self.packet.destination
 
 
+def long_enough(what: str, at: int, length: int, least: int) -> int:
+    """Give the length that an entry of a list tells, which has to lead to the next one.
+
+    Args:
+        what: Kind of the entry, for the message.
+        at: Byte of the list that it begins at.
+        length: What it tells, in bytes.
+        least: Its head alone, in bytes.
+
+    Raises:
+        ValueError: It is shorter than its own head: whoever believed it would never get ahead.
+    """
+    if length < least:
+        raise ValueError(f"{what} at byte {at} says that it is {length} bytes long, less than the {least} of its head")
+    return length
+
+
 def packets(network: Network, link: str, end: str, protocol: int | None = None) -> list[Packet]:
     """Give the IP packets captured at the end of a link, sent and received, in the order of time.
 

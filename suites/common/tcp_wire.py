@@ -128,6 +128,6 @@ def _options(data: bytes) -> Iterator[tuple[int, bytes]]:
         if data[at] == 1:
             at += 1
             continue
-        length = data[at + 1]
+        length = ip_wire.long_enough(f"option {data[at]}", at, data[at + 1], 2)
         yield data[at], data[at + 2 : at + length]
         at += length

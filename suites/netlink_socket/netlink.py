@@ -150,10 +150,16 @@ def split(datagram: bytes) -> Iterator[Frame]:
 
 
 def attributes(data: bytes) -> Iterator[tuple[int, bytes]]:
-    """Split a chain of ``struct nlattr`` into numbers (nest and byte-order bits removed) and raw values."""
+    """Split a chain of ``struct nlattr`` into numbers (nest and byte-order bits removed) and raw values.
+
+    Raises:
+        ValueError: One is shorter than its header.
+    """
     at = 0
     while at < len(data):
         length, kind = _ATTRIBUTE.unpack_from(data, at)
+        if length < _ATTRIBUTE.size:
+            raise ValueError(f"attribute at byte {at} is {length} bytes long, less than its header")
         yield kind & 0x3FFF, data[at + _ATTRIBUTE.size : at + length]
         at += (length + 3) & ~3
 

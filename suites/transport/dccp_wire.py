@@ -112,6 +112,6 @@ def _options(data: bytes) -> Iterator[tuple[int, bytes]]:
         if kind < _SINGLE_BYTE_OPTIONS:
             at += 1
             continue
-        length = data[at + 1]
+        length = ip_wire.long_enough(f"option {kind}", at, data[at + 1], 2)
         yield kind, data[at + 2 : at + length]
         at += length

@@ -133,6 +133,7 @@ def _chunks(packet: Packet) -> Iterator[Chunk]:
     at = _COMMON_HEADER_BYTES
     while at + _CHUNK_HEADER_BYTES <= len(packet.body):
         kind, flags, length = struct.unpack_from("!BBH", packet.body, at)
+        ip_wire.long_enough(f"chunk {kind}", at, length, _CHUNK_HEADER_BYTES)
         body = packet.body[at + _CHUNK_HEADER_BYTES : at + length]
         yield Chunk(packet, tag, kind, flags, body, length - _CHUNK_HEADER_BYTES)
         at += _padded(length)

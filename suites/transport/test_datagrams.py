@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 import pytest
 
 from suites.common import ip_wire
-from suites.transport import dccp_wire
 from suites.transport.evidence import check_deeds
 from suites.transport.scenario import LINKS, both_versions, bottleneck, over_all_links, protocols
 
@@ -17,7 +16,7 @@ if TYPE_CHECKING:
 
 COUNT = 200
 BYTES = 1000
-NUMBERS = {"udp": ip_wire.UDP, "udplite": ip_wire.UDPLITE}
+NUMBERS = {"udp": ip_wire.UDP, "udplite": ip_wire.UDPLITE, "dccp": ip_wire.DCCP}
 INTERVAL_S = 0.001
 
 
@@ -48,7 +47,5 @@ def test_datagrams_arrive_whole_or_not_at_all(hosts: Hosts, protocol: str, link:
 
 
 def on_wire(hosts: Hosts, end: str, protocol: str) -> int:
-    """Count the test's datagrams that a host's end of the link saw."""
-    if protocol == "dccp":
-        return sum(packet.payload_bytes == BYTES for packet in dccp_wire.datagrams(hosts.network, "h1-h2", end))
-    return sum(packet.body_bytes == 8 + BYTES for packet in hosts.packets_at(end, NUMBERS[protocol]))
+    """Count the test's datagrams that a host's end of the link saw, damaged ones too: nothing else is so long."""
+    return sum(packet.body_bytes > BYTES for packet in hosts.packets_at(end, NUMBERS[protocol]))

@@ -26,6 +26,13 @@ def test_split_refuses_a_length_that_cannot_be(length: int) -> None:
         list(split(struct.pack("=IHHII4x", length, 16, 0, 1, 0)))
 
 
+@pytest.mark.parametrize("length", [0, 3])
+def test_attribute_shorter_than_its_header_is_refused(length: int) -> None:
+    chain = struct.pack("=HHI", 8, 2, 9) + struct.pack("=HHI", length, 2, 9)
+    with pytest.raises(ValueError, match=f"^attribute at byte 8 is {length} bytes long, less than its header$"):
+        list(attributes(chain))
+
+
 def test_attributes_lose_their_nest_bit() -> None:
     chain = struct.pack("=HHB3x", 5, 0x8001, 7) + struct.pack("=HHI", 8, 2, 9)
     assert list(attributes(chain)) == [(1, b"\x07"), (2, struct.pack("=I", 9))]

@@ -79,3 +79,24 @@ def test_dccp_ack_vector(padding: bytes) -> None:
     [found] = dccp_wire.datagrams(captured(dccp(3, bytes(2) + (5).to_bytes(6) + padding)), "a-b", "a")
     assert found.ack_vector() == ([(0, 2), (3, 1)] if padding[0] else [])
     assert (found.payload_bytes, found.source) == (0, SOURCE)
+
+
+@pytest.mark.parametrize("length", [0, 1])
+def test_option_that_ends_before_its_head_is_refused(length: int) -> None:
+    tcp = bytearray(bytes(HEAD / TCP(options=[("MSS", 1460)])))
+    tcp[14 + 20 + 20 + 1] = length
+    with pytest.raises(ValueError, match=f"^option 2 at byte 0 says that it is {length} bytes long, less than the 2 "):
+        tcp_wire.segments(captured(bytes(tcp)), "a-b", "a")
+    damaged = dccp(3, bytes(2) + (5).to_bytes(6) + bytes([38, length, 1, 1]))
+    with pytest.raises(ValueError, match=f"^option 38 at byte 0 says that it is {length} bytes long, less than the 2 "):
+        dccp_wire.datagrams(captured(damaged), "a-b", "a")
+
+
+@pytest.mark.parametrize("length", [0, 3])
+def test_chunk_that_ends_before_its_head_is_refused(length: int) -> None:
+    damaged = bytes(HEAD / SCTP(tag=9)) + bytes([6, 0, 0, length])
+    packet = bytearray(damaged)
+    packet[14 + 2 : 14 + 4] = (len(packet) - 14).to_bytes(2)
+    packet[14 + 9] = 132
+    with pytest.raises(ValueError, match=f"^chunk 6 at byte 12 says that it is {length} bytes long, less than the 4 "):
+        sctp_wire.chunks(captured(bytes(packet)), "a-b", "a")
