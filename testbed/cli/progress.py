@@ -128,15 +128,18 @@ def _tell(what: str, clock: Clock, over: threading.Event) -> None:
         pause_s = _HEARTBEAT_S
 
 
+_UNKNOWN_STEPS = 100  # between two lines where nobody knows how many steps there will be
+
+
 def _lines(what: str, clock: Clock) -> Report:
     last: tuple[str, int] | None = None
 
     def report(step: str, done: int, total: int) -> None:
         nonlocal last
-        tenth = 10 * done // total if total else 0
-        if last != (step, tenth):
-            last = (step, tenth)
-            share = f" {done}/{total}" if total else ""
+        part = 10 * done // total if total else done // _UNKNOWN_STEPS
+        if last != (step, part):
+            last = (step, part)
+            share = f" {done}/{total}" if total else f" {done}" if part else ""
             left = clock.left(step, done, total)
             note(f"{what}: {step}{share} ({clock.passed_s:.0f} s{f', {left}' if left else ''})")
 

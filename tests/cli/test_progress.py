@@ -52,6 +52,20 @@ def test_lines_say_step_share_and_time_left(clock: Time, capsys: pytest.CaptureF
     ]
 
 
+def test_lines_go_on_where_nobody_knows_how_many_steps_there_are(
+    clock: Time, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with progress.progress("linux") as report:
+        for done in range(1, 202):
+            clock.now_s += 1
+            report("compile", done, 0)
+    assert capsys.readouterr().err.splitlines() == [
+        "linux: compile (1 s)",
+        "linux: compile 100 (100 s)",
+        "linux: compile 200 (200 s)",
+    ]
+
+
 def test_without_a_last_time_nothing_is_promised_at_first(clock: Time, capsys: pytest.CaptureFixture[str]) -> None:
     with progress.progress("linux") as report:
         report("compile", 1, 100)
