@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SSHD = "/usr/sbin/sshd"
 _WITH_US = ("setpriv", "--pdeathsig", "KILL")  # whatever happens to us
-_NET = "10.213"
+_NETS = 213  # 10.213.0.0/16 and those behind it: one for each rig of a session
 _NUMBERS = itertools.count()
 _CONFIG = """\
 Port 22
@@ -136,7 +136,7 @@ class Rig:
         self.links: dict[str, str] = {}
         number = next(_NUMBERS)  # a rig of the whole session may stand beside that of a module
         self._us = f"tbrig{os.getpid()}.{number}"
-        self._net = f"{_NET}.{(os.getpid() + 125 * number) % 250}"
+        self._net = f"10.{_NETS + number}.{os.getpid() % 250}"
         self._lab: subprocess.Popen[bytes] | None = None
         self._disk_mib = disk_mib
         self.identity = folder / "identity"

@@ -18,6 +18,8 @@ from testbed.errors import TestbedError
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "doc").rglob("*.md")])
 FOLDER = "."  # what a command in a command gives: the folder of an artifact
+OURS = "catnap"
+_DECLARED = re.compile(r"^\[libos\.([\w-]+)\]", re.MULTILINE)
 _FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"(?<!\!)\[[^\]]+\]\(([^)\s]+)\)")
 _INNER = re.compile(r"\$\(([^)]*)\)")
@@ -35,6 +37,8 @@ def calls(text: str) -> list[list[str]]:
     """Give the words of every call of testbed in the fenced ``sh`` blocks of a page."""
     lines = [line for body in blocks(text, "sh") for line in body.replace("\\\n", " ").splitlines()]
     lines = [part for line in lines for part in (_INNER.sub(FOLDER, line), *_INNER.findall(line))]
+    for declared in _DECLARED.findall(text):  # a flavor of the page's own testbed.toml: here, any will do
+        lines = [re.sub(rf"\b{re.escape(declared)}\b", OURS, line) for line in lines]
     return [shlex.split(words) for line in lines for words in _CALL.findall(line)]
 
 
@@ -120,6 +124,7 @@ def test_the_manual_has_commands() -> None:
     ("text", "found"),
     [
         ("```sh\n./testbed.sh make test\n```", [["make", "test"]]),
+        ("```toml\n[libos.mine]\n```\n```sh\ntestbed run --libos mine\n```", [["run", "--libos", OURS]]),
         ('```sh\ntestbed run --libos "$(testbed build linux)"\n```', [["run", "--libos", FOLDER], ["build", "linux"]]),
         ("```text\ntestbed nonsense\n```", []),
         ("```sh\ncd testbed && pytest\n```", []),

@@ -14,6 +14,15 @@ enum Pending {
     Push { way: usize, end: usize },
 }
 
+impl Pending {
+    fn way(self) -> Option<usize> {
+        match self {
+            Pending::Accept => None,
+            Pending::Connect { way } | Pending::Pop { way, .. } | Pending::Push { way, .. } => Some(way),
+        }
+    }
+}
+
 struct Way {
     ends: [i32; 2],
     open: bool,
@@ -33,6 +42,9 @@ pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Resul
         let tokens: Vec<u64> = waiting.iter().map(|(token, _)| *token).collect();
         let (index, done) = engine.wait_any(&tokens)?;
         let (_, pending) = waiting.swap_remove(index);
+        if pending.way().is_some_and(|way| !ways[way].open) {
+            continue; // it was done, or is cancelled, when the other side had ended: nothing to carry on
+        }
         match (pending, done) {
             (Pending::Accept, done) => {
                 let accepted = done.accepted()?;
@@ -59,14 +71,13 @@ pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Resul
                 report.sent += 1;
                 waiting.push((engine.pop(ways[way].ends[end])?, Pending::Pop { way, end }));
             }
-            // One side ended, or failed: both are closed, and what is pending there comes back cancelled.
+            // One side ended, or failed: both are closed; what is pending there comes back cancelled.
             (Pending::Connect { way } | Pending::Pop { way, .. } | Pending::Push { way, .. }, _) => {
-                if std::mem::replace(&mut ways[way].open, false) {
-                    for qd in ways[way].ends {
-                        engine.close(qd)?;
-                    }
-                    ended += 1;
+                ways[way].open = false;
+                for qd in ways[way].ends {
+                    engine.close(qd)?;
                 }
+                ended += 1;
             }
         }
     }
