@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from benchmarks.quiet import settle
-from testbed.errors import CapabilityError
+from testbed.errors import CapabilityError, TestbedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -58,12 +58,13 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A figure with its values, in the order of the runs; or why there are none."""
+    """A figure with its values, in the order of the runs; or why there are none: it cannot be measured here, or failed."""
 
     figure: Figure
     values: tuple[float, ...] = ()
     details: tuple[Mapping[str, object], ...] = ()
     skipped: str = ""
+    failed: str = ""
 
     @property
     def median(self) -> float | None:
@@ -72,10 +73,10 @@ class Measured:
 
     @property
     def verdict(self) -> str:
-        """``ok``, ``MISSED``, ``skipped``, or nothing where there is no goal."""
+        """``ok``, ``MISSED``, ``FAILED``, ``skipped``, or nothing where there is no goal."""
         median, figure = self.median, self.figure
         if median is None:
-            return "skipped"
+            return "FAILED" if self.failed else "skipped"
         if figure.at_most is None and figure.at_least is None:
             return ""
         low = figure.at_least is None or median >= figure.at_least
@@ -97,6 +98,7 @@ class Measured:
             "peer": figure.peer,
             "verdict": self.verdict,
             "skipped": self.skipped,
+            "failed": self.failed,
         }
 
 
@@ -110,6 +112,8 @@ def take(figure: Figure, runs: int) -> Measured:
             samples = [_quietly(figure) for _ in range(runs)]
     except CapabilityError as error:
         return Measured(figure=figure, skipped=error.message.partition("\n")[0])
+    except TestbedError as error:  # the others are measured all the same
+        return Measured(figure=figure, failed=error.message.partition("\n")[0])
     details = tuple(sample.details for sample in samples if sample.details)
     return Measured(figure=figure, values=tuple(sample.value for sample in samples), details=details)
 

@@ -67,7 +67,7 @@ def bench(
         Path | None, typer.Option("--html", help="Draw the distributions of round trips there, as a page.")
     ] = None,
 ) -> None:
-    """Measure the figures of this machine and its peers; exits 1 when a goal is missed."""
+    """Measure the figures of this machine and its peers; exits 1 when a goal is missed or a figure fails."""
     figures = _figures()
     chosen = _chosen(figures, names)
     if show:
@@ -89,7 +89,7 @@ def bench(
     left_out = [figure.name for figure in figures.values() if figure.slow and figure not in chosen]
     if left_out and not names:
         note(f"not measured because slow (--all, or by name): {', '.join(left_out)}")
-    if any(entry.verdict == "MISSED" for entry in measured):
+    if any(entry.verdict in ("MISSED", "FAILED") for entry in measured):
         raise typer.Exit(int(ExitCode.FAILED))
 
 
@@ -113,7 +113,8 @@ def _all(chosen: "list[Figure]", runs: int) -> "list[Measured]":
         note(f"measuring {figure.name}: {figure.what}{forecast}")
         begin = time.monotonic()
         measured.append(take(figure, runs))
-        if not measured[-1].skipped:
+        note("   " + "  ".join(_row(measured[-1])[1:5]))
+        if measured[-1].values:
             durations.put(f"bench {figure.name}", (time.monotonic() - begin) / (1 if figure.once else runs))
             durations.save()
     return measured
@@ -122,7 +123,8 @@ def _all(chosen: "list[Figure]", runs: int) -> "list[Measured]":
 def _row(entry: "Measured") -> list[str]:
     figure = entry.figure
     if entry.median is None:
-        return [figure.name, "-", "-", _goal(figure), "skipped", f"{figure.what} ({entry.skipped})"]
+        why = entry.skipped or entry.failed
+        return [figure.name, "-", "-", _goal(figure), entry.verdict, f"{figure.what} ({why})"]
     spread = f"{min(entry.values):.3g}..{max(entry.values):.3g}" if len(entry.values) > 1 else "-"
     return [figure.name, f"{entry.median:.3g} {figure.unit}", spread, _goal(figure), entry.verdict or "-", figure.what]
 

@@ -16,7 +16,7 @@ from benchmarks.figure import Figure, Measured, Sample, take
 from benchmarks.registry import FIGURES
 from benchmarks.runs import FIRST, KERNEL, _process_s
 from benchmarks.transfers import _check
-from testbed.cli import bench
+from testbed.cli import bench, main
 from testbed.errors import CapabilityError, ConfigError, TestbedError
 from testbed.harness.plan import suites
 
@@ -54,6 +54,20 @@ def test_a_single_run_and_a_figure_of_one_run_count_at_once() -> None:
 def test_what_a_machine_cannot_is_skipped_with_the_reason() -> None:
     measured = take(figure(measure=cannot, at_most=1.0), 3)
     assert (measured.median, measured.verdict, measured.skipped) == (None, "skipped", "no such thing here")
+
+
+def test_what_fails_is_told_and_the_others_are_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails() -> float:
+        raise TestbedError("nothing came back\nfrom anywhere")
+
+    figures = {"bad": figure(name="bad", measure=fails), "good": figure(name="good")}
+    monkeypatch.setattr(bench, "_figures", lambda: figures)
+    assert main.call(["bench", "--runs", "3"]) == 1
+    shown = capsys.readouterr().out
+    assert re.search(r"bad .* FAILED +something \(nothing came back\)", shown)
+    assert re.search(r"good +2 s", shown)
 
 
 @pytest.mark.parametrize(
