@@ -58,7 +58,7 @@ class Figure:
 
 @dataclass(frozen=True, kw_only=True)
 class Measured:
-    """A figure with its values, in the order of the runs; or why there are none: it cannot be measured here, or failed."""
+    """A figure with its values, in the order of the runs; or why there are none: this machine cannot, or it failed."""
 
     figure: Figure
     values: tuple[float, ...] = ()

@@ -124,7 +124,7 @@ FIGURES: dict[str, Figure] = {
         ),
         Figure(
             name="ip6-tunnels",
-            what="suite ip6-tunnels, the whole command, once, -n 2",
+            what="suite ip6-tunnels once, one case after the other, as its PASS line says",
             unit="s",
             measure=runs.tunnels_s,
             at_most=2.5,
