@@ -6,6 +6,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import json
+import os
 import re
 import shlex
 import signal
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.errors import InternalError, TestbedError
 from testbed.harness import digest, kernlog
-from testbed.harness.records import CaptureRecord, ProcessRecord, Record, write_atomically
+from testbed.harness.records import CaptureRecord, ProcessRecord, Record
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -180,7 +181,7 @@ class DiskRecorder:
         known.status, known.end_ns = status, end_ns
         self.record.end_ns = max(self.record.end_ns, end_ns)
         path = self.folder / known.folder / "status"
-        self._write(path, lambda: write_atomically(path, known.status_text()))
+        self._write(path, lambda: _rewrite(path, known.status_text()))
 
     def capture(self, link: str, node: str, data: bytes) -> None:
         """Append pcapng bytes to the capture of the end of ``link`` at ``node``."""
@@ -303,6 +304,21 @@ def _append(path: Path, data: bytes) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[stream.write(rest) or 0 :]
+
+
+def _rewrite(path: Path, text: str) -> None:
+    """Write a small file anew in place, in one go: a reader sees the old text or the new one.
+
+    Another file that takes its place would do the same, but costs the making of a file for each process.
+    """
+    data = text.encode()
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        if os.pwrite(descriptor, data, 0) < len(data):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.ftruncate(descriptor, len(data))
+    finally:
+        os.close(descriptor)
 
 
 def _make_process_folder(path: Path, process: _Process) -> None:
