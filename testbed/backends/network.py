@@ -5,10 +5,9 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-import threading
-import weakref
 from typing import TYPE_CHECKING, Any, Self
 
+from testbed.backends import forgotten
 from testbed.backends.link import Link
 from testbed.backends.node import Node
 from testbed.backends.plan import make_plan
@@ -44,18 +43,6 @@ EPOCH_NS = 1_704_067_200 * _NS
 
 Injection = tuple[float | None, str, str, str, Any]
 """When (seconds of the network's clock, None is now), link, node at the end, ``to`` or ``from``, and the frame."""
-
-
-def _close_forgotten(session: Session) -> None:
-    """Close the session of a network that nobody holds any more.
-
-    The garbage collector calls this in whatever thread it happens to run in. One that serves connections must not wait
-    for its own work, so only the main thread does it itself.
-    """
-    if threading.current_thread() is threading.main_thread():
-        session.close()
-    else:
-        threading.Thread(target=session.close, name="close-forgotten").start()
 
 
 class Network:
@@ -118,7 +105,7 @@ class Network:
             owned[interface.node].append(interface)
         self.nodes = {node.name: Node(self, node.name, node.kind, owned[node.name]) for node in topology.nodes}
         self.links = {str(link.name): Link(self, index) for index, link in enumerate(topology.links)}
-        self._finalizer = weakref.finalize(self, _close_forgotten, session)
+        self._forgotten = forgotten.close_when_forgotten(self, session)
 
     def __repr__(self) -> str:
         return f"<Network of {len(self.nodes)} nodes on {self.backend}, {'up' if self.live else 'down'}>"
@@ -197,7 +184,7 @@ class Network:
         """
         if self.live:
             self.live = False
-            self._finalizer.detach()
+            forgotten.keep(self._forgotten)
             self.session.down()
 
     def next_process(self) -> int:

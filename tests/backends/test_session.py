@@ -6,6 +6,8 @@ from __future__ import annotations
 import gc
 import hashlib
 import re
+import subprocess
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -191,13 +193,23 @@ def test_network_dropped_without_down_ends_its_guest() -> None:
     with agent(answers(lambda _: [ok()])) as (sock, _):
         world = World(sock)
         peer = world.peer
+        closed = threading.Event()
+        close_peer = peer.close
+
+        def close() -> None:
+            close_peer()
+            closed.set()
+
+        peer.close = close  # type: ignore[method-assign]
         del world
         gc.collect()
+        assert closed.wait(10)
         assert peer.closed == 1
 
 
-def test_network_dropped_in_a_thread_is_closed_in_another_one() -> None:
-    """The thread that happens to collect it may be the one that closing has to wait for."""
+@pytest.mark.parametrize("main", [True, False], ids=["main", "other"])
+def test_network_dropped_in_a_thread_is_closed_in_another_one(*, main: bool) -> None:
+    """The thread that happens to collect it may hold what closing has to wait for, such as a lock of the executors."""
     with agent(answers(lambda _: [ok()])) as (sock, _):
         world = World(sock)
         peer, worlds = world.peer, [world]
@@ -218,11 +230,28 @@ def test_network_dropped_in_a_thread_is_closed_in_another_one() -> None:
             gc.collect()
             collected.set()
 
-        thread = threading.Thread(target=collect)
-        thread.start()
-        thread.join()
+        if main:
+            collect()
+        else:
+            thread = threading.Thread(target=collect)
+            thread.start()
+            thread.join()
         assert closed.wait(10)
         assert peer.closed == 1
+
+
+def test_network_that_lives_at_the_end_of_the_program_is_closed() -> None:
+    code = """
+import threading
+from testbed.backends.forgotten import close_when_forgotten
+class Holder: pass
+class Session:
+    def close(self): print("closed in", threading.current_thread().name, flush=True)
+holder = Holder()
+finalizer = close_when_forgotten(holder, Session())
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "closed in forgotten-networks\n"
 
 
 def test_network_interrupted_request_is_fetched_before_down() -> None:

@@ -129,7 +129,7 @@ class Rig:
         user: Who logs in: root, or ``USER``, as on CloudLab.
     """
 
-    def __init__(self, folder: Path, topology: Topology, *, disk_mib: int = 512, user: str = "root") -> None:
+    def __init__(self, folder: Path, topology: Topology, *, disk_mib: int = 192, user: str = "root") -> None:
         self.user = user
         self.folder = folder
         self.boxes: dict[str, Box] = {}

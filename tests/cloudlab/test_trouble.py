@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+import concurrent.futures.thread
+import gc
 import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -182,7 +185,7 @@ def test_no_space_is_known_before_anything_is_sent(
     fill(rig, 1 << 20)
     try:
         error = trouble(make())
-        assert (error.node, error.verdict) == ("h1", "no space")
+        assert (error.node, error.verdict) == ("h1", "no space"), error
         assert "0.0 GiB" in error.detail
     finally:
         rig.boxes["h1"].enter("rm", "/var/tmp/filling")
@@ -192,7 +195,7 @@ def test_no_space_is_known_before_anything_is_sent(
 def test_a_disk_that_fills_in_mid_transfer(rig: Rig, connection: Connection, tmp_path: Path) -> None:
     file = tmp_path / "artifact"
     file.write_bytes(os.urandom(8 << 20))
-    store = Store(connection, facts.ask(connection))
+    store = Store(connection, facts.ask(connection, make=True))
     fill(rig, 4 << 20)
     try:
         with pytest.raises(NodeError, match=r"^node h1: no space: .*artifact \(8\.0 MiB\)"):
@@ -221,3 +224,20 @@ def test_the_thread_of_the_connections_cannot_wait_for_itself(connection: Connec
     ssh._loop().run(ask(), 10)
     assert str(asked[0]) == "the thread of the ssh connections was to wait for itself"
     assert connection.run(["echo", "on"]).stdout == "on\n"
+
+
+def test_a_forgotten_network_holds_nobody_up(rig: Rig, make: Callable[..., CloudlabBackend]) -> None:
+    """The collector may run in the middle of a submit to an executor, whose lock a new connection waits for."""
+    network = make().up(LAN)
+    machine = read_manifest(rig.manifest).machines["h1"]
+    access = Access(known_hosts=rig.known_hosts, identities=(rig.identity,), patience_s=10.0)
+    connected: list[Connection] = []
+    thread = threading.Thread(target=lambda: connected.append(Connection(machine, access)))
+    with concurrent.futures.thread._global_shutdown_lock:
+        thread.start()
+        time.sleep(0.3)  # it waits for the lock now
+        del network
+        gc.collect()
+    thread.join()
+    assert len(connected) == 1, "it was not let in within its patience"
+    connected[0].close()
