@@ -64,6 +64,15 @@ def test_environment_is_fixed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert env["KBUILD_BUILD_USER"] == "testbed"
 
 
+def test_ccache_tells_compilers_apart_by_the_script_before_them(tmp_path: Path) -> None:
+    tools = toolchain.Toolchain("gcc", "ld", "ccache")
+    checks = [
+        toolchain.environment(tools, tmp_path, wrapper=wrapper)["CCACHE_COMPILERCHECK"] for wrapper in (None, "a", "b")
+    ]
+    assert checks[0] == "content"
+    assert len(set(checks)) == 3
+
+
 def test_configuring_the_same_again_does_nothing(tmp_path: Path) -> None:
     make = _make(tmp_path, "\t@echo y >> tb-build/runs; cp tb-build/tb-fragment.config tb-build/.config\n")
     make.configure("CONFIG_A=y\n")

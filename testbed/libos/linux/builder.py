@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from testbed.errors import BuildError, CapabilityError, ConfigError
 from testbed.libos.artifacts import LOG, Artifact, ArtifactStore, sha256_file
-from testbed.libos.linux import config, make, patches, toolchain
+from testbed.libos.linux import config, make, patches, precompiled, toolchain
 from testbed.libos.linux.progress import BuildProgress, Progress, ignore
 from testbed.libos.linux.source import Release, Source, describe_tarball, find_source, read_release
 from testbed.libos.linux.worktree import WorkTree
@@ -60,6 +60,7 @@ class Request:
             "source": {"release": self.release.text, "sha256": self.digest},
             "options": config.text_of(self.options).splitlines(),
             "patches": [{"name": path.name, "sha256": sha256_file(path)} for path in self.series],
+            "headers": precompiled.digest() if self.source.is_tarball else "",
         }
 
 
@@ -198,7 +199,14 @@ def _build(
             raise BuildError(f"{request.source.path} was changed while its build began", hint="build again")
         progress(BuildProgress("patch", total=len(request.series)))
         tree.apply(request.series)
-        run = make.Make(tree.tree, tree.build, tools, log=target / LOG, log_if_failed=failed)
+        run = make.Make(
+            tree.tree,
+            tree.build,
+            tools,
+            log=target / LOG,
+            log_if_failed=failed,
+            precompile=request.source.is_tarball,
+        )
         progress(BuildProgress("configure"))
         run.configure(config.text_of(request.options))
         settled = (tree.build / ".config").read_text()

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from testbed.errors import BuildError
+from testbed.libos.linux import precompiled
 from testbed.libos.linux.progress import BuildProgress, Progress
 from testbed.libos.linux.toolchain import Toolchain, environment
 
@@ -36,14 +37,28 @@ class Make:
         tools: Compiler, linker, ccache.
         log: File that everything said is appended to.
         log_if_failed: Where that file will be when the build has failed; named in errors.
+        precompile: Compile with precompiled headers.
     """
 
-    def __init__(self, tree: Path, build: Path, tools: Toolchain, *, log: Path, log_if_failed: Path) -> None:
+    def __init__(
+        self,
+        tree: Path,
+        build: Path,
+        tools: Toolchain,
+        *,
+        log: Path,
+        log_if_failed: Path,
+        precompile: bool = False,
+    ) -> None:
         self.tree = tree
         self.build = build
         self.tools = tools
         self.log = log
         self.log_if_failed = log_if_failed
+        self._env = environment(tools, tree, wrapper=precompiled.digest() if precompile else None)
+        self._compiler = "gcc"
+        if precompile:
+            self._compiler = precompiled.compiler(build)
 
     def configure(self, fragment: str) -> None:
         """Make ``.config`` from allnoconfig and a fragment; unchanged options rebuild nothing.
@@ -81,20 +96,29 @@ class Make:
                 expected = max(done, total) if total is not None else None
                 progress(BuildProgress("compile", done, expected, step.group(2)))
 
+        if self._compiler != "gcc":
+            self._run([f"-j{jobs}", precompiled.REFERENCE], {}, follow)
+            precompiled.precompile(self.build, self._env)
         self._run([f"-j{jobs}", "linux"], {}, follow)
         return done
 
     def _run(self, targets: Sequence[str], extra: dict[str, str], follow: Callable[[str], None]) -> None:
-        compiler = f"{self.tools.ccache} gcc" if self.tools.ccache else "gcc"
+        ccache = f"{self.tools.ccache} " if self.tools.ccache else ""
         # LOCALVERSION= keeps the state of a git checkout out of the version string.
-        fixed = ["ARCH=um", f"O={self.build.name}", "LOCALVERSION=", f"CC={compiler}", f"HOSTCC={compiler}"]
+        fixed = [
+            "ARCH=um",
+            f"O={self.build.name}",
+            "LOCALVERSION=",
+            f"CC={ccache}{self._compiler}",
+            f"HOSTCC={ccache}gcc",
+        ]
         # A make whose parent was killed ends too, and takes its compilers along.
         command = ["setpriv", "--pdeathsig", "TERM", "make", "-C", str(self.tree), *fixed, *targets]
         last: deque[str] = deque(maxlen=_WORDS_LINES)
         errors: deque[str] = deque(maxlen=_WORDS_LINES)
         with self.log.open("a", buffering=1) as log:  # whole lines, for who follows the log
             log.write("$ " + " ".join(command) + "\n")
-            with _started(command, {**environment(self.tools, self.tree), **extra}) as process:
+            with _started(command, {**self._env, **extra}) as process:
                 for line in _lines(process):
                     log.write(line)
                     last.append(line.rstrip("\n"))

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from testbed import paths
 from testbed.errors import CapabilityError
+from testbed.libos.artifacts import sha256_file
 
 # Program to Debian package.
 REQUIRED = {
@@ -71,12 +72,13 @@ def find() -> Toolchain:
     return Toolchain(_first_line("gcc"), _first_line("ld"), shutil.which("ccache"))
 
 
-def environment(tools: Toolchain, tree: Path) -> dict[str, str]:
+def environment(tools: Toolchain, tree: Path, *, wrapper: str | None = None) -> dict[str, str]:
     """Give the whole environment of a build: nothing else of the user's can reach it.
 
     Args:
         tools: From :func:`find`.
         tree: The folder that the build happens in; ccache takes paths below it as relative.
+        wrapper: Digest of a script that stands before the compiler, where one does.
     """
     env = {**FIXED, "PATH": os.environ.get("PATH", os.defpath), "HOME": str(tree)}
     if tools.ccache is not None:
@@ -88,7 +90,13 @@ def environment(tools: Toolchain, tree: Path) -> dict[str, str]:
             "CCACHE_COMPILERCHECK": "content",
             "CCACHE_MAXSIZE": "2G",
         }
+        if wrapper is not None:  # its content says too little: which headers there are, and which compiler
+            env |= {"CCACHE_COMPILERTYPE": "gcc", "CCACHE_COMPILERCHECK": f"string:{wrapper} {sha256_file(_gcc())}"}
     return env
+
+
+def _gcc() -> Path:
+    return Path(shutil.which("gcc") or "gcc").resolve()
 
 
 def _first_line(program: str) -> str:
