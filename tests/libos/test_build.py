@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +15,7 @@ from testbed.backends.registry import backend
 from testbed.errors import BuildError
 from testbed.libos.artifacts import ArtifactStore
 from testbed.libos.linux import build_linux, ensure_linux, toolchain
-from testbed.libos.linux.source import DISTRIBUTION
+from testbed.libos.linux.source import DISTRIBUTION, extract, find_source
 from testbed.scenarios.registry import scenario
 
 if TYPE_CHECKING:
@@ -65,3 +67,39 @@ def test_older_kernel_builds_boots_and_is_deterministic(tmp_path: Path) -> None:
             random = network["h1"].run(["cat", "/proc/sys/kernel/random/boot_id"])
             seen.append((done.stdout, random.stdout, network.now(), network.link("h1-h2").capture("h2").read_bytes()))
     assert seen[0] == seen[1]
+
+
+def test_a_users_kernel_is_built_from_its_tree_and_judged_by_a_suite(tmp_path: Path) -> None:
+    """``testbed.toml`` with ``abi = "kernel"``, from the declaration to the verdict; the tree stays as it is."""
+    source = find_source(None)
+    if not source.is_tarball:
+        pytest.skip("no tarball of the distribution's kernel")
+    tree = tmp_path / "mine"
+    extract(source.path, tree)
+    (tree / "net/ipv4/ping.c").write_text((tree / "net/ipv4/ping.c").read_text() + "/* mine */\n")
+    before = {path: path.stat().st_mtime_ns for path in tree.rglob("*")}
+    folder = tmp_path / "tests"
+    folder.mkdir()
+    (folder / "my.config").write_text('CONFIG_LOCALVERSION="-mine"\n')
+    (folder / "testbed.toml").write_text('[libos.mykernel]\nabi = "kernel"\nsource = "../mine"\nconfig = "my.config"\n')
+    (folder / "suites" / "mini").mkdir(parents=True)
+    (folder / "suites" / "mini" / "test_mine.py").write_text(
+        "import pytest\n\n\n@pytest.mark.scenario('pair')\ndef test_it_answers(network):\n"
+        "    assert network.release.endswith('-mine')\n"
+        "    assert '1 received' in network['h1'].run(['ping', '-c1', network['h2'].address()]).stdout\n"
+    )
+    words = [
+        sys.executable,
+        "-m",
+        "testbed",
+        "run",
+        "suites/mini",
+        "--libos",
+        "mykernel",
+        "--run-dir",
+        str(tmp_path / "run"),
+    ]
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "2x identical" in done.stdout
+    assert {path: path.stat().st_mtime_ns for path in tree.rglob("*")} == before

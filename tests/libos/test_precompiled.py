@@ -25,6 +25,8 @@ _SOURCES = {
     "kernel/resource.c": "int resource;\n",
     "kernel/plain.c": "#include <linux/kernel.h>\nint level = LEVEL; const char *name = here();\n",
     "kernel/loud.c": "#define DEBUG\n#include <linux/kernel.h>\nint level = LEVEL;\n",
+    "kernel/own.c": "#define OWN 2\n#include <linux/kernel.h>\nint level = LEVEL + OWN;\n",
+    "kernel/undone.c": "#undef KINDS\n#include <linux/kernel.h>\nint level = LEVEL;\n",
     "kernel/late.c": "#include <linux/kernel.h>\n#define MINE 1\nint level = LEVEL + MINE;\n",
     "kernel/wrong.c": "#include <linux/kernel.h>\nint level = LEVLE;\n",
     "kernel/warned.c": "#include <linux/kernel.h>\nint f(void) { int unused; return kinds(); }\n",
@@ -88,11 +90,14 @@ def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
     return tree
 
 
-@pytest.mark.parametrize(("name", "headers"), [("kernel/plain", "core"), ("net/plain", "net"), ("kernel/late", "core")])
-def test_a_file_of_the_usual_kind_takes_them(tree: Tree, name: str, headers: str) -> None:
+@pytest.mark.parametrize(
+    ("name", "headers", "value"),
+    [("kernel/plain", "core", 4), ("net/plain", "net", 4), ("kernel/late", "core", 5), ("kernel/own", "core", 6)],
+)
+def test_a_file_of_the_usual_kind_takes_them(tree: Tree, name: str, headers: str, value: int) -> None:
     assert tree.compile(name) == (0, "")
     assert tree.is_precompiled(name)
-    assert tree.value(name) in (4, 5)
+    assert tree.value(name) == value
     text = (tree.build / Path(name).parent / f".{Path(name).name}.o.d").read_text()
     assert f"tb-headers/{headers}.h" in text
     assert "../include/linux/kernel.h" in text, "a change of it must be seen"
@@ -108,6 +113,11 @@ def test_a_macro_before_an_include_reaches_the_headers(tree: Tree) -> None:
     assert tree.compile("kernel/loud") == (0, "")
     assert not tree.is_precompiled("kernel/loud")
     assert tree.value("kernel/loud") == 7
+
+
+def test_a_macro_that_is_undone_before_an_include_is_undone_for_the_headers(tree: Tree) -> None:
+    tree.compile("kernel/undone")
+    assert not tree.is_precompiled("kernel/undone")
 
 
 def test_other_flags_reach_the_headers(tree: Tree) -> None:

@@ -1,18 +1,23 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # gcc, as kbuild calls it, for kernel files that all begin with the same headers: these are read from precompiled ones.
-# In kbuild's output folder; what precompiled.py made is in tb-headers/: flags, and {core,net}.{h,h.gch,d}.
-# A file whose flags are others, that defines anything before an include (which could change what a header says), or
-# that does not compile this way, is compiled as it would be without this script. So nothing but the file and its flags
+# In kbuild's output folder; what precompiled.py made is in tb-headers/: flags, and {core,net}.{h,h.gch,d,names}.
+# A file whose flags are others, that defines a name before an include that the headers know (which could change what
+# they say), or that does not compile this way, is compiled as it would be without this script. So nothing but the file and its flags
 # decides, never the order of a build.
 
 own=tb-headers
 
-eligible() { # source: no macro of its own reaches a header
+eligible() { # source, headers: no macro of its own means anything to the headers
     case $1 in scripts/* | ../scripts/* | ../kernel/resource.c) return 1 ;; esac # precompiled.REFERENCE has no headers yet
-    awk '/^[ \t]*#[ \t]*(define|undef)[ \t]/ { defined = 1 }
-         /^[ \t]*#[ \t]*include[ \t]*</ && defined { late = 1; exit }
-         END { exit late }' "$1"
+    awk -v names="$own/$2.names" '
+        /^[ \t]*#[ \t]*(define|undef)[ \t]/ {
+            sub(/^[ \t]*#[ \t]*(define|undef)[ \t]+/, "")
+            sub(/[^A-Za-z0-9_].*/, "")
+            mine[$0] = 1
+        }
+        /^[ \t]*#[ \t]*include[ \t]*</ { for (name in mine) early[name] = some = 1 }
+        END { while (some && (getline word <names) > 0) if (word in early) exit 1 }' "$1"
 }
 
 quickly() {
@@ -48,11 +53,11 @@ quickly() {
         set -- "$@" "$word"
     done
     read -r wanted <$own/flags
-    [ "$flags" = " $wanted" ] && [ -n "$depfile" ] && eligible "$source" || return 1
     case $source in
         ../net/* | ../drivers/net/*) headers=net ;;
         *) headers=core ;;
     esac
+    [ "$flags" = " $wanted" ] && [ -n "$depfile" ] && eligible "$source" "$headers" || return 1
     words=$(
         gcc -Winvalid-pch -Werror=invalid-pch -include $own/$headers.h -include /dev/fd/3 "$@" 2>&1 3<<END
 $macros

@@ -34,16 +34,21 @@ _FIRST = ("linux/compiler-version.h", "linux/kconfig.h", "linux/compiler_types.h
 _CORE = (
     "linux/module.h", "linux/kernel.h", "linux/init.h", "linux/slab.h", "linux/mm.h", "linux/fs.h", "linux/sched.h",
     "linux/sched/signal.h", "linux/sched/mm.h", "linux/uaccess.h", "linux/interrupt.h", "linux/poll.h",
-    "linux/seq_file.h", "linux/proc_fs.h",
+    "linux/seq_file.h", "linux/proc_fs.h", "linux/device.h", "linux/highmem.h", "linux/kthread.h", "linux/cgroup.h",
+    "linux/writeback.h", "linux/security.h", "linux/file.h", "linux/ptrace.h",
 )  # fmt: skip
-# Not linux/ethtool.h nor net/flow_offload.h: functions in them use KBUILD_MODNAME, which each file has its own of.
+# Not linux/ethtool.h nor net/flow_offload.h, and so not net/tcp.h: functions in them use KBUILD_MODNAME, which each
+# file has its own of.
 _NET = (
     "linux/skbuff.h", "linux/netdevice.h", "linux/inetdevice.h", "linux/rtnetlink.h", "net/net_namespace.h",
     "net/netlink.h", "net/sock.h", "net/ip.h", "net/ipv6.h", "net/route.h", "net/ip6_route.h", "net/addrconf.h",
+    "net/xfrm.h", "net/udp.h", "net/inet_hashtables.h", "net/ip_tunnels.h", "net/genetlink.h", "net/netns/generic.h",
+    "linux/etherdevice.h", "linux/if_vlan.h", "linux/netfilter.h", "linux/audit.h",
 )  # fmt: skip
 HEADERS = {"core": _CORE, "net": (*_CORE, *_NET)}
 """Each precompiled header and what is in it; ``gcc.sh`` takes ``net`` for the files of networking."""
 
+_NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _COMMAND = re.compile(r"(?:saved)?cmd_\S+ := (.*)")
 
 
@@ -98,7 +103,15 @@ def precompile(build: Path, env: Mapping[str, str]) -> None:
     failed = [words for process in running for _, words in [process.communicate()] if process.returncode]
     if failed:
         raise BuildError(f"the kernel's headers do not compile:\n{failed[0].strip()}")
+    for name in stale:
+        names = {name for path in _sources(folder, name) for name in _NAME.findall((build / path).read_bytes())}
+        (folder / f"{name}.names").write_bytes(b"\n".join(sorted(names)) + b"\n")
     file.write_text(wanted)
+
+
+def _sources(folder: Path, name: str) -> list[str]:
+    """Give the files that a precompiled header was made of, as seen from the build's folder."""
+    return (folder / f"{name}.d").read_text().replace("\\\n", " ").partition(":")[2].split()
 
 
 def _is_fresh(build: Path, name: str) -> bool:
@@ -106,8 +119,7 @@ def _is_fresh(build: Path, name: str) -> bool:
     folder = build / _FOLDER
     try:
         made = (folder / f"{name}.h.gch").stat().st_mtime_ns
-        sources = (folder / f"{name}.d").read_text().replace("\\\n", " ").partition(":")[2].split()
-        return all((build / path).stat().st_mtime_ns < made for path in sources)
+        return all((build / path).stat().st_mtime_ns < made for path in _sources(folder, name))
     except FileNotFoundError:
         return False
 
