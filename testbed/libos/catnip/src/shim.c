@@ -5,6 +5,7 @@
  * Functions return 0, a count, or a negative errno.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/if_packet.h>
 #include <pthread.h>
 #include <string.h>
@@ -22,7 +23,7 @@
  * touched at the start, which takes a guest time. Powers of two less one, as mempools like it.
  */
 #define FRAMES 4095
-#define FEW_FRAMES 511
+#define FEW_FRAMES 255
 /* Per thread, unlocked. */
 #define CACHED_FRAMES 128
 #define RING_FRAMES 1024
@@ -62,6 +63,26 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
     return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
 }
 
+/*
+ * In place of libc's: DPDK asks for each of RTE_MAX_LCORE CPUs which of RTE_MAX_NUMA_NODES nodes it belongs to, also where
+ * the kernel knows no nodes, as in a guest: there, these thousands of system calls take as long as all the rest of the start.
+ */
+int access(const char *path, int mode)
+{
+    static const char nodes[] = "/sys/devices/system/node/";
+    static int there = -1;
+
+    if (strncmp(path, nodes, sizeof(nodes) - 1) == 0) {
+        if (there < 0)
+            there = syscall(SYS_faccessat, AT_FDCWD, nodes, F_OK) == 0;
+        if (!there) {
+            errno = ENOENT;
+            return -1;
+        }
+    }
+    return (int)syscall(SYS_faccessat, AT_FDCWD, path, mode);
+}
+
 int shim_start(int argc, char **argv)
 {
     if (rte_eal_init(argc, argv) < 0)
@@ -75,6 +96,36 @@ static uint16_t room(uint16_t mtu)
     uint32_t frame = (uint32_t)mtu + RTE_ETHER_HDR_LEN + RTE_PKTMBUF_HEADROOM;
 
     return frame > RTE_MBUF_DEFAULT_BUF_SIZE ? (uint16_t)RTE_MIN(frame, UINT16_MAX) : RTE_MBUF_DEFAULT_BUF_SIZE;
+}
+
+/*
+ * The frames of net_af_packet, which copies. As against those of rte_pktmbuf_pool_create, which a card reads and writes: none
+ * is kept from crossing a page, and there is no cache, whose place is made for RTE_MAX_LCORE threads (1 MB that is cleared at
+ * the start), but a ring that takes for granted that there is one.
+ */
+static struct rte_mempool *copied_frames(uint16_t length)
+{
+    struct rte_pktmbuf_pool_private words = { .mbuf_data_room_size = length };
+    unsigned int size = (unsigned int)sizeof(struct rte_mbuf) + length;
+    unsigned int flags = RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_SP_PUT | RTE_MEMPOOL_F_SC_GET;
+    struct rte_mempool *made =
+        rte_mempool_create_empty("frames", FEW_FRAMES, size, 0, sizeof(words), SOCKET_ID_ANY, flags);
+    int error;
+
+    if (made == NULL)
+        return NULL;
+    error = rte_mempool_set_ops_byname(made, "ring_sp_sc", NULL);
+    if (error == 0) {
+        rte_pktmbuf_pool_init(made, &words);
+        error = rte_mempool_populate_default(made);
+    }
+    if (error < 0) {
+        rte_mempool_free(made);
+        rte_errno = -error;
+        return NULL;
+    }
+    rte_mempool_obj_iter(made, rte_pktmbuf_init, NULL);
+    return made;
 }
 
 static int set_up(uint16_t id, const struct rte_eth_dev_info *info)
@@ -121,9 +172,11 @@ int shim_open(struct shim_port *port, int all)
         return error;
     port->is_af_packet = strcmp(info.driver_name, "net_af_packet") == 0;
     if (pool == NULL) {
-        unsigned int frames = port->is_af_packet ? FEW_FRAMES : FRAMES;
+        uint16_t length = room(port->mtu);
 
-        pool = rte_pktmbuf_pool_create("frames", frames, CACHED_FRAMES, 0, room(port->mtu), SOCKET_ID_ANY);
+        pool = port->is_af_packet
+                   ? copied_frames(length)
+                   : rte_pktmbuf_pool_create("frames", FRAMES, CACHED_FRAMES, 0, length, SOCKET_ID_ANY);
         if (pool == NULL)
             return -rte_errno;
     }

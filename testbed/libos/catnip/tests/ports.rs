@@ -2,7 +2,9 @@
 //! Which words DPDK is started with, and what becomes of a port: each in a process of its own, since DPDK starts once in a process.
 #![cfg(dpdk)]
 
+use std::ffi::CString;
 use std::mem;
+use std::path::Path;
 use std::process::Command;
 
 use catnip::Dpdk;
@@ -147,6 +149,22 @@ fn inside_cpus() {
 #[test]
 fn the_thread_gets_its_cpus_back() {
     in_a_process("inside_cpus", &[]);
+}
+
+/// The shim's `access`, which is in place of libc's, says what libc's does.
+#[test]
+fn what_is_there_is_found() {
+    let nodes = ["", "/node0", "/node0/cpu0", "/node31", "/node31/cpu0", "/nodes"]
+        .map(|end| format!("/sys/devices/system/node{end}"));
+    let others = ["/sys/devices/system/cpu", "/proc/self/status", "/no/such", ""].map(String::from);
+    for path in nodes.iter().chain(&others) {
+        let name = CString::new(path.as_str()).unwrap();
+        // SAFETY: a C string.
+        let found = unsafe { libc::access(name.as_ptr(), libc::F_OK) };
+        let error = std::io::Error::last_os_error();
+        assert_eq!(found == 0, Path::new(path).exists(), "{path}");
+        assert!(found == 0 || (found == -1 && error.raw_os_error() == Some(libc::ENOENT)), "{path}: {error}");
+    }
 }
 
 #[test]
