@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import os
 import shlex
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +12,7 @@ from testbed.agent.protocol import FRAME_LIMIT, NetworkTimeout
 from testbed.backends.process import Completed, Process, ProcessTimeout, last_words, nanoseconds, shown
 from testbed.backends.sockets import RemoteSocket
 from testbed.errors import ConfigError, TestbedError, near_misses
+from testbed.libos.artifacts import sha256_file
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -315,9 +317,21 @@ class Node:
     def install(self, path: str, file: Path, mode: int = 0o755) -> None:
         """Put a program of the host into the network, once: nodes share it, and it cannot be written while it runs."""
         key = (self._session.place(self.name), path)
-        if key not in self.network.installed:
+        if key in self.network.installed:
+            return
+        if self._session.reads_host:
+            self._copy(path, file, mode)
+        else:
             self.write(path, _file_bytes(file, file.stat().st_mtime_ns), mode)
-            self.network.installed.add(key)
+        self.network.installed.add(key)
+
+    def _copy(self, path: str, file: Path, mode: int) -> None:
+        """Have a file of the host copied by the far kernel; the record says what it is, not where it was."""
+        found = file.stat()
+        told = {"data": _file_digest(file, found.st_mtime_ns), "bytes": found.st_size}
+        where: dict[str, object] = {"node": self.name, "path": path, "mode": mode}
+        host = os.fsencode(file.resolve())
+        self._session.call("copy", record={**where, **told}, **where, host=host, size=found.st_size)
 
     def _start(self, op: str, process: Process, fields: dict[str, Any]) -> dict[str, Any]:
         start_ns = self._session.now_ns
@@ -342,6 +356,11 @@ class Node:
             self._session.call("await", node=self.name, timeout=nanoseconds(timeout), **fields)
         except NetworkTimeout as error:
             raise NetworkTimeout(f"{self.name}: no {wanted} within {timeout:g} s of the network's time") from error
+
+
+@functools.lru_cache(maxsize=32)
+def _file_digest(file: Path, mtime_ns: int) -> str:  # noqa: ARG001 (part of the key)
+    return f"sha256:{sha256_file(file)}"
 
 
 @functools.lru_cache(maxsize=32)

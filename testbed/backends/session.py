@@ -61,10 +61,12 @@ class Session:
         sock: The channel.
         peer: The program behind it.
         recorder: Who writes down what happens.
+        reads_host: Whether the agent can copy files of this machine itself.
     """
 
-    def __init__(self, sock: socket.socket, peer: Peer, recorder: Recorder) -> None:
+    def __init__(self, sock: socket.socket, peer: Peer, recorder: Recorder, *, reads_host: bool = False) -> None:
         self.recorder = recorder
+        self.reads_host = reads_host
         self.peer = peer
         self.now_ns = -1
         self.processes: dict[int, OutputSink] = {}

@@ -125,7 +125,7 @@ def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options:
     finally:
         there.close()
     guest = Guest(child, page, stall_s=options.stall_s, wall_limit_s=options.wall_limit_s, clean_up=clean_up)
-    return Session(here, guest, recorder)
+    return Session(here, guest, recorder, reads_host=True)
 
 
 def kernel_words(seed: int, memory_mib: int, *, spin_ms: int = 0) -> list[str]:

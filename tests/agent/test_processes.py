@@ -112,6 +112,15 @@ def test_files_are_private_to_a_node(network: Agent) -> None:
     assert caught.value.errno == errno.ENOENT
 
 
+def test_only_a_guest_copies_files_of_the_host(network: Agent) -> None:
+    with pytest.raises(AgentError) as caught:
+        network.ask("copy", node="h1", path="/x", host=b"/etc/passwd", size=1, mode=0o644)
+    assert (caught.value.kind, caught.value.what) == (
+        "usage",
+        "only a guest can copy a file of the host, such as /etc/passwd",
+    )
+
+
 def test_a_thousand_and_twenty_four_files_and_no_more(network: Agent) -> None:
     assert network.run("h1", "sh", "-c", "ulimit -n")[1] == b"1024\n"
 

@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from testbed.backends import scratch as scratch_module
 from testbed.backends.base import BackendOptions
 from testbed.backends.guest import GuestStalled
 from testbed.backends.registry import backend
-from testbed.errors import GuestCrashed
+from testbed.errors import GuestCrashed, InternalError
 from testbed.paths import runtime_dir
 from testbed.scenarios.registry import scenario
 
@@ -143,6 +144,36 @@ def test_nothing_of_the_host_is_writable(up: Up, tmp_path: Path) -> None:
     assert victim.read_text() == "before"
     assert sorted(path.name for path in tmp_path.iterdir()) == ["victim"]
     assert not Path("/etc/new-file-of-testbed").exists()
+
+
+def test_where_a_file_of_the_host_lies_changes_no_bit(tmp_path: Path) -> None:
+    """A folder that is masked in nodes, one behind a link, one that is visible: the virtual time is the same."""
+    data = os.urandom(300_001)
+    seen = Path.cwd() / f".{tmp_path.name}"
+    link = tmp_path / "link"
+    link.symlink_to(tmp_path, target_is_directory=True)
+    told = []
+    try:
+        for file in (tmp_path / "masked", link / "linked", seen):
+            file.write_bytes(data)
+            with backend().up(scenario("pair")) as network:
+                network["h1"].install("/there", file)
+                told.append(network.now())
+                assert network["h2"].read("/there") == data
+    finally:
+        seen.unlink(missing_ok=True)
+    assert len(set(told)) == 1
+
+
+def test_a_copy_of_a_file_that_has_another_size_is_refused(up: Up, tmp_path: Path) -> None:
+    network = up("single")
+    file = tmp_path / "file"
+    file.write_bytes(b"abc")
+    copy = partial(network.session.call, "copy", node="h1", path="/there", mode=0o644)
+    with pytest.raises(InternalError, match=rf"the host's {file} has 3 bytes, not 4"):
+        copy(size=4, host=os.fsencode(file))
+    with pytest.raises(FileNotFoundError, match=rf"the host's {file}x"):
+        copy(size=3, host=os.fsencode(f"{file}x"))
 
 
 def test_down_leaves_nothing_behind(up: Up) -> None:

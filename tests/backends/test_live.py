@@ -18,6 +18,8 @@ from testbed.errors import CapabilityError
 from testbed.scenarios.topology import Link, Node, Route, Topology
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from tests.backends.conftest import Up
 
 
@@ -128,6 +130,24 @@ def test_files_are_the_nodes_own(up: Up) -> None:
     assert network["h1"].run("stat -c %a /tmp/deep/er/file").stdout == "600\n"
     with pytest.raises(FileNotFoundError):
         network["h2"].read("/tmp/no/such/file")
+
+
+def test_a_program_of_the_host_is_installed_once_for_all_nodes(up: Up, tmp_path: Path) -> None:
+    """Also from a place that nodes do not see; and what is there later is no longer the host's."""
+    network = up("pair")
+    program = tmp_path / "pro gram"
+    program.write_text("#!/bin/sh\necho one\n")
+    for name in ("h1", "h2"):
+        network[name].install("/programs/deep/one", program)
+        assert network[name].run("/programs/deep/one").stdout == "one\n"
+    program.write_text("#!/bin/sh\necho another\n")
+    network["h1"].install("/programs/deep/one", program)
+    assert network["h2"].run("/programs/deep/one").stdout == "one\n"
+    network["h1"].install("/programs/another", program, 0o600)
+    assert network["h2"].read("/programs/another") == program.read_bytes()
+    assert network["h1"].run(["stat", "-c%a", "/programs/another"]).stdout == "600\n"
+    with pytest.raises(FileNotFoundError):
+        network["h1"].install("/programs/none", tmp_path / "none")
 
 
 def test_wait_listen_and_its_timeout(up: Up) -> None:

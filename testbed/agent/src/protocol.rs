@@ -45,6 +45,7 @@ request!(StdinData { id: i64, data: ByteBuf, eof: bool });
 request!(Sleep { until: i64 });
 request!(Read { node: String, path: String });
 request!(Write { node: String, path: String, data: ByteBuf, mode: u32 });
+request!(Copy { node: String, path: String, host: ByteBuf, size: u64, mode: u32 });
 request!(Await {
     node: String,
     what: String,
@@ -221,6 +222,7 @@ pub enum Request {
     Sleep(Sleep),
     Read(Read),
     Write(Write),
+    Copy(Copy),
     Await(Await),
     Socket(Socket),
     Bind(Bind),
@@ -245,8 +247,8 @@ pub enum Request {
 }
 
 const OPS: &str =
-    "hello, up, spawn, run, wait, output, kill, stdin, sleep, read, write, await, socket, bind, connect, \
-                   listen, accept, send, recv, setsockopt, getsockopt, getsockname, getpeername, shutdown, close, \
+    "hello, up, spawn, run, wait, output, kill, stdin, sleep, read, write, copy, await, socket, bind, \
+                   connect, listen, accept, send, recv, setsockopt, getsockopt, getsockname, getpeername, shutdown, close, \
                    source, sink, tally, inject, link, down, flush";
 
 /// Decode one frame; anything that is not exactly a known request is a `usage` error that names it.
@@ -276,6 +278,7 @@ pub fn decode(frame: &[u8]) -> Result<Request> {
         "sleep" => Request::Sleep(body(op, frame)?),
         "read" => Request::Read(body(op, frame)?),
         "write" => Request::Write(body(op, frame)?),
+        "copy" => Request::Copy(body(op, frame)?),
         "await" => Request::Await(body(op, frame)?),
         "socket" => Request::Socket(body(op, frame)?),
         "bind" => Request::Bind(body(op, frame)?),

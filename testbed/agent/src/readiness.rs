@@ -2,9 +2,10 @@
 //! States of a node that a test waits for, and its files.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
 use std::net::IpAddr;
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use crate::error::{Context, Error, Result};
 use crate::netlink::{attributes, u32_at, Netlink};
 use crate::node::{Home, Node};
 use crate::protocol::Await;
+use crate::sys;
 
 const RTM_GETADDR: u16 = 22;
 const RTM_GETROUTE: u16 = 26;
@@ -207,11 +209,20 @@ pub fn read_file(path: &str) -> Result<Vec<u8>> {
 
 /// Write a file of the node; folders above it are made.
 pub fn write_file(path: &str, data: &[u8], mode: u32) -> Result<()> {
+    make_file(path, mode, |file| file.write_all(data))
+}
+
+/// Make a file of the node a copy of another, within the kernel; folders above it are made.
+pub fn copy_file(path: &str, from: &File, mode: u32) -> Result<()> {
+    make_file(path, mode, |file| sys::copy(from.as_fd(), file.as_fd()))
+}
+
+fn make_file(path: &str, mode: u32, fill: impl FnOnce(&mut File) -> io::Result<()>) -> Result<()> {
     if let Some(folder) = Path::new(path).parent() {
         fs::create_dir_all(folder).context(|| folder.display().to_string())?;
     }
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path).context(|| path.to_owned())?;
-    file.write_all(data).context(|| path.to_owned())?;
+    fill(&mut file).context(|| path.to_owned())?;
     // Files of the kernel (/proc/sys) have a mode of their own.
     if !path.starts_with("/proc/") && !path.starts_with("/sys/") {
         file.set_permissions(fs::Permissions::from_mode(mode & 0o7777)).context(|| path.to_owned())?;

@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io;
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::{symlink, PermissionsExt};
 use std::path::Path;
 
@@ -26,15 +27,17 @@ pub enum Origin {
 const NONE: libc::c_ulong = 0;
 
 /// Build the root and move into it. `shares` are host folders to show although they are below a masked one.
-pub fn enter(origin: Origin, shares: &[String]) -> Result<()> {
+///
+/// Gives the host's root folder, where hostfs reads it.
+pub fn enter(origin: Origin, shares: &[String]) -> Result<Option<OwnedFd>> {
     for share in shares {
         if !share.starts_with('/') || share.split('/').any(|part| part == "..") {
             return Err(Error::usage(format!("a share is an absolute path without '..', not '{share}'")));
         }
     }
     match origin {
-        Origin::Hostfs => enter_guest(shares),
-        Origin::Bind { user } => enter_bind(user, shares).and_then(|()| crate::netns::lock_in()),
+        Origin::Hostfs => enter_guest(shares).map(Some),
+        Origin::Bind { user } => enter_bind(user, shares).and_then(|()| crate::netns::lock_in()).map(|()| None),
     }
 }
 
@@ -46,8 +49,9 @@ fn make_dir(path: &str) -> Result<()> {
     fs::create_dir_all(path).context(|| format!("making the folder {path}"))
 }
 
-fn enter_guest(shares: &[String]) -> Result<()> {
+fn enter_guest(shares: &[String]) -> Result<OwnedFd> {
     mount("none", "/lower", "hostfs", libc::MS_RDONLY, "/")?;
+    let lower = fs::File::open("/lower").context(|| "/lower")?;
     mount("upper", "/upper", "tmpfs", NONE, "mode=755")?;
     make_dir("/upper/files")?;
     make_dir("/upper/work")?;
@@ -64,7 +68,7 @@ fn enter_guest(shares: &[String]) -> Result<()> {
         make_dir(share)?;
         mount("none", share, "hostfs", libc::MS_RDONLY, share)?;
     }
-    Ok(())
+    Ok(lower.into())
 }
 
 /// The shares that would be hidden; the others are visible anyway.

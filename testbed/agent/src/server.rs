@@ -48,6 +48,8 @@ pub struct Server {
     /// Why this agent cannot work at all.
     broken: Option<Error>,
     shares: Vec<String>,
+    /// The host's root folder, of which nothing is hidden; only a guest has it.
+    lower: Option<OwnedFd>,
     clock: Clock,
     signal: OwnedFd,
     timer: OwnedFd,
@@ -73,6 +75,7 @@ impl Server {
             place,
             broken,
             shares,
+            lower: None,
             clock: Clock::new(),
             signal: sys::signal_fd().context(|| "signalfd")?,
             timer: sys::timer_fd().context(|| "timerfd")?,
@@ -153,6 +156,10 @@ impl Server {
             Request::Write(write) => {
                 self.in_files(&write.node, || readiness::write_file(&write.path, &write.data, write.mode)).and(nothing)
             }
+            Request::Copy(copy) => {
+                let from = self.host_file(&copy.host, copy.size)?;
+                self.in_files(&copy.node, || readiness::copy_file(&copy.path, &from, copy.mode)).and(nothing)
+            }
             Request::Await(wanted) => self.await_state(&wanted).and(nothing),
             Request::Inject(inject) => {
                 let mut injector = match self.injector.take() {
@@ -189,7 +196,7 @@ impl Server {
             Place::Guest => Origin::Hostfs,
             Place::Netns { user } => Origin::Bind { user },
         };
-        rootfs::enter(origin, &self.shares)?;
+        self.lower = rootfs::enter(origin, &self.shares)?;
         self.null = Some(File::open("/dev/null").context(|| "/dev/null")?);
         if matches!(self.place, Place::Guest) {
             capability::prepare_guest()?;
@@ -239,6 +246,21 @@ impl Server {
             (Some(fabric), Some(base)) => Ok((fabric, base)),
             _ => Err(Error::internal("no network")),
         }
+    }
+
+    /// A file of the host that is so long, whatever its place is hidden by.
+    fn host_file(&self, path: &[u8], size: u64) -> Result<File> {
+        let shown = String::from_utf8_lossy(path);
+        let Some(lower) = &self.lower else {
+            return Err(Error::usage(format!("only a guest can copy a file of the host, such as {shown}")));
+        };
+        let relative = path.strip_prefix(b"/").unwrap_or(path);
+        let file = sys::open_below(lower.as_fd(), relative).context(|| format!("the host's {shown}"))?;
+        let found = file.metadata().context(|| format!("the host's {shown}"))?.len();
+        if found != size {
+            return Err(Error::usage(format!("the host's {shown} has {found} bytes, not {size}")));
+        }
+        Ok(file)
     }
 
     fn in_files<T>(&mut self, node: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {

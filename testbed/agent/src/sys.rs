@@ -2,6 +2,7 @@
 //! System calls that std has no safe words for. Every function here is safe to call; see spawn.rs, ring.rs for the rest.
 
 use std::ffi::{CStr, CString};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::ptr::NonNull;
@@ -239,6 +240,28 @@ pub fn pipe_to_child() -> io::Result<(OwnedFd, OwnedFd)> {
     // SAFETY: takes no pointers.
     check(unsafe { libc::fcntl(write_end.as_raw_fd(), libc::F_SETFL, libc::O_NONBLOCK) })?;
     Ok((read_end, write_end))
+}
+
+/// Open a file for reading, by its path below a folder.
+pub fn open_below(folder: BorrowedFd<'_>, path: &[u8]) -> io::Result<File> {
+    let path = CString::new(path)?;
+    // SAFETY: path is a C string.
+    let made = unsafe { libc::openat(folder.as_raw_fd(), path.as_ptr(), libc::O_RDONLY | libc::O_CLOEXEC) };
+    own(made).map(File::from)
+}
+
+/// Write all of a file, from its position to its end, behind what was written to another; the bytes stay in the kernel.
+pub fn copy(from: BorrowedFd<'_>, to: BorrowedFd<'_>) -> io::Result<()> {
+    const MOST: usize = 0x7fff_f000; // sendfile(2), NOTES
+    loop {
+        // SAFETY: the kernel uses the file's own position where the pointer is null.
+        let done = unsafe { libc::sendfile(to.as_raw_fd(), from.as_raw_fd(), std::ptr::null_mut(), MOST) };
+        match done {
+            0 => return Ok(()),
+            1.. => {}
+            _ => return Err(io::Error::last_os_error()),
+        }
+    }
 }
 
 pub fn socket(domain: i32, kind: i32, protocol: i32) -> io::Result<OwnedFd> {
