@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How long things took the last time, kept in the cache: what "how long is left" is reckoned from."""
+"""How long things took the last time, kept in the cache: it says how long is left, and which cases go first."""
 
 from __future__ import annotations
 
@@ -53,6 +53,10 @@ class Durations:
         """Give the last length, s; None where nothing is known."""
         return self.known.get(name)
 
+    def of(self, backend: str, suite: str, case: str) -> float | None:
+        """Give how long an execution of a case took the last time, s; None where nothing is known."""
+        return self.get(_case(backend, suite, case))
+
     def put(self, name: str, seconds: float) -> None:
         """Take a new length."""
         self.known.pop(name, None)
@@ -69,7 +73,7 @@ class Durations:
         """Take the length of an execution of each case of a run, and save."""
         for case in run.cases:
             if case.executions:
-                self.put(_case(run, case), case.wall_s / len(case.executions))
+                self.put(_case(run.backend, case.suite, case.case), case.wall_s / len(case.executions))
         self.save()
 
     def left_s(self, run: RunRecord, cases: Iterable[CaseRecord]) -> float | None:
@@ -83,7 +87,7 @@ class Durations:
             None where less than half of them are known; the others are taken as long as the mean of these.
         """
         every = list(cases)
-        known = [found for case in every if (found := self.get(_case(run, case))) is not None]
+        known = [found for case in every if (found := self.of(run.backend, case.suite, case.case)) is not None]
         if not known or len(known) < _SURE_SHARE * len(every):
             return None
         one_by_one_s = sum(known) / len(known) * len(every) * run.repeat
@@ -100,5 +104,5 @@ def about(seconds: float) -> str:
     return f"{max(1, round(seconds))} s"
 
 
-def _case(run: RunRecord, case: CaseRecord) -> str:
-    return f"case {run.backend} {case.suite}/{case.case}"
+def _case(backend: str, suite: str, case: str) -> str:
+    return f"case {backend} {suite}/{case}"

@@ -96,6 +96,16 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput[_WORKER_INPUT] = str(node.config.stash[_FOLDER].path)
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object | None:
+    """Have the long cases begin first; what else was asked for (``--dist``) is xdist's."""
+    if config.getoption("dist") != "load":
+        return None
+    from testbed.harness.schedule import LongestFirst  # noqa: PLC0415 (xdist may not be there)
+
+    return LongestFirst(config, log, backend=settings_of(config).backend)
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_testbed_backend(config: pytest.Config, name: str) -> Backend:  # noqa: ARG001 (the hook's argument)
     """Give one of testbed's own backends."""
