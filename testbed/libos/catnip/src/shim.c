@@ -6,8 +6,10 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <linux/if_packet.h>
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -63,22 +65,39 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
     return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
 }
 
+/* The highest number that a CPU of this kernel may have; LONG_MAX where it does not say. */
+static long last_cpu(void)
+{
+    char line[256] = "";
+    int fd = open("/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC);
+    long length = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
+
+    if (fd >= 0)
+        (void)close(fd);
+    while (length > 0 && !(line[length - 1] == ',' || line[length - 1] == '-'))
+        length--;
+    return line[0] == '\0' ? LONG_MAX : strtol(line + length, NULL, 10);
+}
+
 /*
- * In place of libc's: DPDK asks for each of RTE_MAX_LCORE CPUs which of RTE_MAX_NUMA_NODES nodes it belongs to, also where
- * the kernel knows no nodes, as in a guest: there, these thousands of system calls take as long as all the rest of the start.
+ * In place of libc's: DPDK asks for each of RTE_MAX_LCORE CPUs, eight times, whether it is there, and which of
+ * RTE_MAX_NUMA_NODES nodes it belongs to, also where the kernel knows no nodes, as in a guest: there, these 5000 system calls
+ * take longer than all the rest of the start. What belongs to no CPU and no node that the kernel has is not there.
  */
 int access(const char *path, int mode)
 {
-    static const char nodes[] = "/sys/devices/system/node/";
-    static int there = -1;
+    static const char nodes[] = "/sys/devices/system/node/", cpus[] = "/sys/devices/system/cpu/cpu";
+    static int has_nodes = -1;
+    static long last;
 
-    if (strncmp(path, nodes, sizeof(nodes) - 1) == 0) {
-        if (there < 0)
-            there = syscall(SYS_faccessat, AT_FDCWD, nodes, F_OK) == 0;
-        if (!there) {
-            errno = ENOENT;
-            return -1;
-        }
+    if (has_nodes < 0) {
+        last = last_cpu();
+        has_nodes = syscall(SYS_faccessat, AT_FDCWD, nodes, F_OK) == 0;
+    }
+    if ((!has_nodes && strncmp(path, nodes, sizeof(nodes) - 1) == 0) ||
+        (strncmp(path, cpus, sizeof(cpus) - 1) == 0 && atol(path + sizeof(cpus) - 1) > last)) {
+        errno = ENOENT;
+        return -1;
     }
     return (int)syscall(SYS_faccessat, AT_FDCWD, path, mode);
 }

@@ -156,7 +156,15 @@ fn the_thread_gets_its_cpus_back() {
 fn what_is_there_is_found() {
     let nodes = ["", "/node0", "/node0/cpu0", "/node31", "/node31/cpu0", "/nodes"]
         .map(|end| format!("/sys/devices/system/node{end}"));
-    let others = ["/sys/devices/system/cpu", "/proc/self/status", "/no/such", ""].map(String::from);
+    let others = [
+        "/sys/devices/system/cpu",
+        "/sys/devices/system/cpu/cpu0",
+        "/sys/devices/system/cpu/cpu127",
+        "/proc/self/status",
+        "/no/such",
+        "",
+    ]
+    .map(String::from);
     for path in nodes.iter().chain(&others) {
         let name = CString::new(path.as_str()).unwrap();
         // SAFETY: a C string.
