@@ -3,13 +3,13 @@
 
 use std::io;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::engine::{Done, Engine, Failure, Result, Transport};
 use crate::report::Report;
 use crate::workload::{address, How, Operation, Options, Role};
 
-/// After this time the peer closes; after twice this time its close is known.
+/// After this time the peer closes a queue that is popped from; after as much again its close is known.
 const AFTER: Duration = Duration::from_millis(200);
 /// A push that takes longer is pending: the peer takes nothing any more.
 const STUCK: Duration = Duration::from_millis(50);
@@ -23,12 +23,22 @@ pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Resul
             let qd = options.client_socket(engine, &Transport::Tcp)?;
             let token = engine.connect(qd, address(place)?)?;
             engine.wait(token)?.connected()?;
+            let connected = engine.now();
             report.connections = 1;
             let token = match options.operation {
                 Operation::Pop => engine.pop(qd)?,
                 Operation::Push => pending_push(engine, qd, report)?,
             };
-            let done = close_and_wait(engine, qd, token, options.how)?;
+            match options.how {
+                How::CloseWait => engine.close(qd)?,
+                // Nothing but a wait would tell of the peer's close, before which none may begin: so the clock has to.
+                How::AsyncCloseWait => {
+                    let known = connected + closes_after(options.operation) + AFTER;
+                    thread::sleep(known.saturating_duration_since(Instant::now()));
+                }
+                How::AsyncClosePendingWait => {}
+            }
+            let done = engine.wait(token)?;
             report.outcome = Some(judge(&done, options)?);
             if options.how != How::CloseWait {
                 engine.close(qd)?;
@@ -38,13 +48,12 @@ pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Resul
     }
 }
 
-fn close_and_wait(engine: &mut Engine, qd: i32, token: u64, how: How) -> Result<Done> {
-    match how {
-        How::CloseWait => engine.close(qd)?,
-        How::AsyncCloseWait => thread::sleep(3 * AFTER),
-        How::AsyncClosePendingWait => {}
+/// How long after it has accepted the peer closes: a push needs its time to be stuck.
+fn closes_after(operation: Operation) -> Duration {
+    match operation {
+        Operation::Pop => AFTER,
+        Operation::Push => 10 * AFTER,
     }
-    engine.wait(token)
 }
 
 /// Push until the library can send no more: the peer pops nothing.
@@ -85,10 +94,9 @@ fn serve(engine: &mut Engine, place: &str, options: &Options, report: &mut Repor
         let token = engine.pop(qd)?;
         let _ = engine.wait(token)?.popped()?;
     } else {
-        // Nothing is popped: what the client pushes stays. A push needs its time to be stuck before the peer closes.
-        let after = if options.operation == Operation::Push { 10 * AFTER } else { AFTER };
+        // Nothing is popped: what the client pushes stays.
         let idle = engine.accept(listener)?;
-        if engine.wait_for(idle, after)?.is_some() {
+        if engine.wait_for(idle, closes_after(options.operation))?.is_some() {
             return Err(Failure::wrong("a second client"));
         }
     }
