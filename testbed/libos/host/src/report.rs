@@ -53,13 +53,11 @@ pub struct Latency {
 }
 
 impl Report {
-    /// Take one round trip; gives when it ended, which the next one may begin with.
-    pub fn time(&mut self, since: Instant) -> Instant {
-        let now = Instant::now();
-        let nanoseconds = u64::try_from(now.duration_since(since).as_nanos()).unwrap_or(u64::MAX);
+    /// Take one round trip: when it began and when it ended.
+    pub fn time(&mut self, since: Instant, until: Instant) {
+        let nanoseconds = u64::try_from(until.duration_since(since).as_nanos()).unwrap_or(u64::MAX);
         // It grows by itself: recording cannot fail (and saturating would not let it grow).
         let _ = self.times.get_or_insert_with(new_histogram).record(nanoseconds);
-        now
     }
 
     /// Add what another thread did.
@@ -114,9 +112,9 @@ mod tests {
 
     #[test]
     fn times_of_all_threads_are_kept_as_they_are() {
-        let (mut all, mut other) = (Report::default(), Report::default());
-        all.time(Instant::now() - Duration::from_millis(5));
-        other.time(Instant::now() - Duration::from_secs(2));
+        let (mut all, mut other, now) = (Report::default(), Report::default(), Instant::now());
+        all.time(now - Duration::from_millis(5), now);
+        other.time(now - Duration::from_secs(2), now);
         all.add(&other);
         let latency = Latency::of(all.times.as_ref().unwrap());
         assert_eq!(latency.count, 2);

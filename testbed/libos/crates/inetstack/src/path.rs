@@ -386,12 +386,11 @@ impl<D: OpenDevice> IoPath for Inet<D> {
         self.stack.poll(now)
     }
 
-    /// The stack reads the clock itself: its timers are exact.
-    fn idle(&mut self, _: Instant, until: Option<Instant>) {
-        self.stack.wait(until, None);
+    fn idle(&mut self, now: Instant, until: Option<Instant>) {
+        self.stack.wait(now, until, None);
     }
 
     fn idle_or(&mut self, wake: BorrowedFd<'_>) {
-        self.stack.wait(None, Some(wake));
+        self.stack.wait(Instant::now(), None, Some(wake));
     }
 }

@@ -200,12 +200,12 @@ impl<D: FrameDevice> Stack<D> {
         [review, sockets, self.link.neighbours.next_due(), alarm].into_iter().flatten().min()
     }
 
-    /// Blocks until a frame may have come, a clock is due or `wake` can be read, at most until then.
-    pub fn wait(&mut self, until: Option<Instant>, wake: Option<BorrowedFd<'_>>) {
+    /// Blocks until a frame may have come, a clock is due or `wake` can be read, at most until then. `now` was read just before.
+    pub fn wait(&mut self, now: Instant, until: Option<Instant>, wake: Option<BorrowedFd<'_>>) {
         let Some(deadline) = self.deadline.filter(|_| !self.core.dirty) else { return };
         let timer = deadline.map(|time| self.epoch + since_epoch(time));
         let limit = [until, timer].into_iter().flatten().min();
-        let limit = limit.map(|until| until.saturating_duration_since(Instant::now()));
+        let limit = limit.map(|until| until.saturating_duration_since(now));
         if limit != Some(Duration::ZERO) {
             self.device.wait(limit, wake);
         }

@@ -96,6 +96,8 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
         let mut quiet_since = now;
         // A path that moves by itself and does not spin asks its kernel by idling only: no time is up before that was done.
         let mut looked = !(P::SELF_DRIVEN && self.spin.is_zero());
+        // Whether the clock was read after the last pause.
+        let mut fresh = true;
         let glances = if self.spin.is_zero() { 1 } else { P::GLANCES };
         loop {
             let mut moved = self.step(now);
@@ -108,9 +110,11 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             if ready(&self.operations) {
                 return Ok(());
             }
-            // In virtual time a reading of the clock is what a wait costs: none is made that tells nothing new.
-            if looked || moved {
+            // In virtual time a reading of the clock is what a wait costs: none is made that tells nothing new. Where nothing has
+            // moved, a step took no time.
+            if moved || !fresh || !self.spin.is_zero() {
                 now = Instant::now();
+                fresh = true;
             }
             if looked && end.is_some_and(|end| now >= end) {
                 return Err(Errno::ETIMEDOUT);
@@ -120,7 +124,8 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             } else if now.duration_since(quiet_since) >= self.spin {
                 self.path.idle(now, end);
                 looked = true;
-                if !P::SELF_DRIVEN {
+                fresh = !P::SELF_DRIVEN;
+                if fresh {
                     now = Instant::now(); // its timers are moved by the next step
                 }
             }

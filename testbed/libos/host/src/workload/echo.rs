@@ -131,7 +131,7 @@ impl Clients<'_> {
         for stream in streams {
             let qd = self.options.client_socket(self.engine, &Transport::Tcp)?;
             tokens.push(self.engine.connect(qd, address(self.place)?)?);
-            clients.push(Client { stream, qd, requests: 0, received: 0, since: Instant::now() });
+            clients.push(Client { stream, qd, requests: 0, received: 0, since: self.engine.now() });
         }
         while !tokens.is_empty() {
             let (index, done) = self.engine.wait_any(&tokens)?;
@@ -152,7 +152,7 @@ impl Clients<'_> {
         match done {
             Done::Connected => {
                 self.report.connections += 1;
-                client.since = Instant::now();
+                client.since = self.engine.now();
             }
             Done::Pushed => return self.engine.pop(client.qd).map(Some),
             Done::Popped(buffer) => {
@@ -167,7 +167,8 @@ impl Clients<'_> {
                     return self.engine.pop(client.qd).map(Some);
                 }
                 self.report.received += 1;
-                client.since = self.report.time(client.since);
+                let since = std::mem::replace(&mut client.since, self.engine.now());
+                self.report.time(since, client.since);
             }
             Done::Accepted(_) => return Err(Failure::wrong("an accept completed that nobody started")),
             Done::Failed(errno) => return Err(Failure::of(format!("client {}", client.stream), errno)),

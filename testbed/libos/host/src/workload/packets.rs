@@ -104,7 +104,7 @@ fn ping(engine: &mut Engine, qd: i32, place: &str, options: &Options, report: &m
                 break; // others are late answers to what was sent twice
             }
         }
-        report.time(since);
+        report.time(since, engine.now());
         pending = Some(token);
     }
     Ok(())

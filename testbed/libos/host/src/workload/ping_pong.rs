@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 //! Both sides push and pop in turn, over TCP or pipes.
 
-use std::time::Instant;
-
 use crate::engine::{Engine, Result};
 use crate::report::Report;
 use crate::workload::way::Way;
@@ -18,10 +16,10 @@ pub fn run(engine: &mut Engine, options: &Options, report: &mut Report) -> Resul
     for _ in 0..options.requests {
         match options.role() {
             Role::Client(_) => {
-                let since = Instant::now();
+                let since = engine.now();
                 way.send(engine, UP, size, report)?;
                 way.receive(engine, DOWN, 1, size, report)?;
-                report.time(since);
+                report.time(since, engine.now());
             }
             Role::Server(_) => {
                 way.receive(engine, UP, 1, size, report)?;
