@@ -98,7 +98,9 @@ class Make:
 
         if self._compiler != "gcc":
             self._run([f"-j{jobs}", precompiled.REFERENCE], {}, follow)
-            precompiled.precompile(self.build, self._env)
+            if words := precompiled.precompile(self.build, self._env):
+                with self.log.open("a") as log:
+                    log.write(f"no precompiled headers:\n{words}\n")
         self._run([f"-j{jobs}", "linux"], {}, follow)
         return done
 

@@ -74,15 +74,21 @@ def compiler(build: Path) -> str:
     return f"./{_FOLDER}/gcc"
 
 
-def precompile(build: Path, env: Mapping[str, str]) -> None:
+def precompile(build: Path, env: Mapping[str, str]) -> str:
     """Make the headers that are missing or older than anything in them; :data:`REFERENCE` has been compiled.
+
+    Where they do not compile by themselves (a patch may make one need what each file defines), there are none, and all
+    files are compiled without.
 
     Args:
         build: Kbuild's output folder.
         env: The whole environment of the compiler.
 
+    Returns:
+        Why there are none, in the compiler's words; empty where there are.
+
     Raises:
-        BuildError: The headers do not compile.
+        BuildError: Kbuild left no command for the reference.
     """
     command, flags = _reference(build)
     folder = build / _FOLDER
@@ -91,7 +97,7 @@ def precompile(build: Path, env: Mapping[str, str]) -> None:
     same = file.is_file() and file.read_text() == wanted
     stale = [name for name in HEADERS if not same or not _is_fresh(build, name)]
     if not stale:
-        return
+        return ""
     file.unlink(missing_ok=True)
     running = []
     for name in stale:
@@ -102,11 +108,12 @@ def precompile(build: Path, env: Mapping[str, str]) -> None:
         running.append(subprocess.Popen(words, cwd=build, env=dict(env), stderr=pipe, text=True))
     failed = [words for process in running for _, words in [process.communicate()] if process.returncode]
     if failed:
-        raise BuildError(f"the kernel's headers do not compile:\n{failed[0].strip()}")
+        return failed[0].strip()
     for name in stale:
         names = {name for path in _sources(folder, name) for name in _NAME.findall((build / path).read_bytes())}
         (folder / f"{name}.names").write_bytes(b"\n".join(sorted(names)) + b"\n")
     file.write_text(wanted)
+    return ""
 
 
 def _sources(folder: Path, name: str) -> list[str]:
