@@ -1,12 +1,12 @@
 #!/bin/sh
 # SPDX-License-Identifier: MIT
 # gcc, as kbuild calls it, for kernel files that all begin with the same headers: these are read from precompiled ones.
-# In kbuild's output folder; what precompiled.py made is in tb-headers/: flags, and {core,net}.{h,h.gch,d,names}.
+# It runs in kbuild's output folder; beside it is what precompiled.py made: flags, and {core,net}.{h,h.gch,d,names}.
 # A file whose flags are others, that defines a name before an include that the headers know (which could change what
 # they say), or that does not compile this way, is compiled as it would be without this script. So nothing but the file and its flags
 # decides, never the order of a build.
 
-own=tb-headers
+own=${0%/*}
 
 eligible() { # source, headers: no macro of its own means anything to the headers
     case $1 in scripts/* | ../scripts/* | ../kernel/resource.c) return 1 ;; esac # precompiled.REFERENCE has no headers yet
@@ -21,7 +21,7 @@ eligible() { # source, headers: no macro of its own means anything to the header
 }
 
 quickly() {
-    [ -f $own/flags ] || return 1
+    [ -f "$own/flags" ] || return 1
     source='' depfile='' flags='' macros='' left=$#
     while [ "$left" -gt 0 ]; do
         word=$1
@@ -52,20 +52,20 @@ quickly() {
         esac
         set -- "$@" "$word"
     done
-    read -r wanted <$own/flags
+    read -r wanted <"$own/flags"
     case $source in
         ../net/* | ../drivers/net/*) headers=net ;;
         *) headers=core ;;
     esac
     [ "$flags" = " $wanted" ] && [ -n "$depfile" ] && eligible "$source" "$headers" || return 1
     words=$(
-        gcc -Winvalid-pch -Werror=invalid-pch -include $own/$headers.h -include /dev/fd/3 "$@" 2>&1 3<<END
+        gcc -Winvalid-pch -Werror=invalid-pch -include "$own/$headers.h" -include /dev/fd/3 "$@" 2>&1 3<<END
 $macros
 END
     ) || return 1
     [ -z "$words" ] || printf '%s\n' "$words" >&2
     # gcc names the files that it has read itself; those of the precompiled header are known.
-    { sed 's| /dev/fd/3||' "$depfile" && cat $own/$headers.d; } >"$depfile.tb" && mv "$depfile.tb" "$depfile"
+    { sed 's| /dev/fd/3||' "$depfile" && cat "$own/$headers.d"; } >"$depfile.tb" && mv "$depfile.tb" "$depfile"
 }
 
 quickly "$@" || exec gcc "$@"

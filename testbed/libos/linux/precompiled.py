@@ -11,7 +11,6 @@ decides by the file and its flags.
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import importlib.resources
 import re
@@ -29,7 +28,6 @@ if TYPE_CHECKING:
 REFERENCE = "kernel/resource.o"
 """The object whose flags count; nothing of it depends on the configuration. It is compiled before there are headers."""
 
-_FOLDER = "tb-headers"
 _FIRST = ("linux/compiler-version.h", "linux/kconfig.h", "linux/compiler_types.h")  # kbuild's own -include
 _CORE = (
     "linux/module.h", "linux/kernel.h", "linux/init.h", "linux/slab.h", "linux/mm.h", "linux/fs.h", "linux/sched.h",
@@ -52,10 +50,14 @@ _NAME = re.compile(rb"[A-Za-z_][A-Za-z0-9_]*")
 _COMMAND = re.compile(r"(?:saved)?cmd_\S+ := (.*)")
 
 
-@functools.cache
 def digest() -> str:
     """Give the SHA-256 of all that decides here how a file is compiled."""
     return hashlib.sha256(_script().read_bytes() + repr((_FIRST, HEADERS)).encode()).hexdigest()
+
+
+def _folder() -> str:
+    """Give the folder's name; with another script or other headers it is another command, and all is compiled again."""
+    return f"tb-headers-{digest()[:12]}"
 
 
 def compiler(build: Path) -> str:
@@ -64,14 +66,17 @@ def compiler(build: Path) -> str:
     Returns:
         Its name as seen from there.
     """
-    folder = build / _FOLDER
+    for old in build.glob("tb-headers*"):
+        if old.name != _folder():
+            shutil.rmtree(old)
+    folder = build / _folder()
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / "gcc"
     if not target.exists() or target.read_bytes() != _script().read_bytes():
         target.unlink(missing_ok=True)
         shutil.copyfile(_script(), target)
         target.chmod(0o755)
-    return f"./{_FOLDER}/gcc"
+    return f"./{_folder()}/gcc"
 
 
 def precompile(build: Path, env: Mapping[str, str]) -> str:
@@ -91,7 +96,7 @@ def precompile(build: Path, env: Mapping[str, str]) -> str:
         BuildError: Kbuild left no command for the reference.
     """
     command, flags = _reference(build)
-    folder = build / _FOLDER
+    folder = build / _folder()
     wanted = f"{flags}\n"
     file = folder / "flags"
     same = file.is_file() and file.read_text() == wanted
@@ -101,9 +106,9 @@ def precompile(build: Path, env: Mapping[str, str]) -> str:
     file.unlink(missing_ok=True)
     running = []
     for name in stale:
-        header = f"{_FOLDER}/{name}.h"
+        header = f"{_folder()}/{name}.h"
         (build / header).write_text("".join(f"#include <{path}>\n" for path in (*_FIRST, *HEADERS[name])))
-        words = [*command, f"-Wp,-MMD,{_FOLDER}/{name}.d", "-x", "c-header", "-o", f"{header}.gch", header]
+        words = [*command, f"-Wp,-MMD,{_folder()}/{name}.d", "-x", "c-header", "-o", f"{header}.gch", header]
         pipe = subprocess.PIPE
         running.append(subprocess.Popen(words, cwd=build, env=dict(env), stderr=pipe, text=True))
     failed = [words for process in running for _, words in [process.communicate()] if process.returncode]
@@ -123,7 +128,7 @@ def _sources(folder: Path, name: str) -> list[str]:
 
 def _is_fresh(build: Path, name: str) -> bool:
     """Say whether a precompiled header is newer than all files that it was made of."""
-    folder = build / _FOLDER
+    folder = build / _folder()
     try:
         made = (folder / f"{name}.h.gch").stat().st_mtime_ns
         return all((build / path).stat().st_mtime_ns < made for path in _sources(folder, name))
@@ -146,7 +151,7 @@ def _reference(build: Path) -> tuple[list[str], str]:
         raise BuildError(f"wanted the command of {REFERENCE} in {file}, found {found and found[1]!r}")
     words = iter(shlex.split(found[1].partition(" ; ")[0]))
     command, flags = ["gcc"], []
-    while next(words) not in ("gcc", f"./{_FOLDER}/gcc"):
+    while next(words) not in ("gcc", f"./{_folder()}/gcc"):
         pass
     for word in words:
         if word in ("-include", "-o"):
