@@ -73,7 +73,15 @@ def compiler(what: str, oldest: tuple[int, int]) -> str:
 
 
 def build(
-    folder: Path, source: Path, *, what: str, name: str, log_kept: Path, flags: Sequence[str], words: Sequence[str] = ()
+    folder: Path,
+    source: Path,
+    *,
+    what: str,
+    name: str,
+    log_kept: Path,
+    flags: Sequence[str],
+    words: Sequence[str] = (),
+    shared: bool = False,
 ) -> Path:
     """Compile for release.
 
@@ -85,6 +93,8 @@ def build(
         log_kept: Where the log will be when this fails, for the message.
         flags: For rustc.
         words: More words for cargo, such as ``--package``.
+        shared: Only the package's library, as a shared one: where its manifest wants it for Rust, too, cargo leaves
+            out the optimization at link time, without a word.
 
     Returns:
         The folder of what was built, in ``target``.
@@ -94,7 +104,8 @@ def build(
     """
     target = folder / "target"
     log = folder / LOG
-    argv = ["cargo", "build", "--release", "--locked", "--target", TARGET, *words]
+    argv = ["cargo", "rustc" if shared else "build", "--release", "--locked", "--target", TARGET, *words]
+    argv += ["--lib", "--crate-type", "cdylib"] if shared else []
     argv += ["--manifest-path", os.fspath(source / "Cargo.toml")]
     # Absolute paths of this machine must not be in the binary: the same sources give the same bytes everywhere.
     cargo_home = Path(os.environ.get("CARGO_HOME", Path.home() / ".cargo"))

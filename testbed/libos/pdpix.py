@@ -119,6 +119,7 @@ class Crate:
             log_kept=log_kept,
             flags=_FLAGS,
             words=("--package", self.name),
+            shared=self.output.endswith(".so"),
         )
         shutil.copy2(built / self.output, folder / self.output)
         (folder / self.output).chmod(0o755)

@@ -11,6 +11,7 @@ import pytest
 
 from testbed.errors import BuildError, CapabilityError, InternalError
 from testbed.libos.artifacts import ArtifactStore
+from testbed.libos.cargo import TARGET
 from testbed.libos.catnap import CATNAP
 from testbed.libos.flavor import flavors
 from testbed.libos.library import find_library
@@ -80,6 +81,19 @@ def test_the_same_sources_give_the_same_bytes_wherever_they_lie(workspace: Path,
     again = SMALL.build(ArtifactStore(tmp_path / "one" / "store"), tmp_path / "one" / "sources")
     assert not again.fresh
     assert again.path == found[0].path
+
+
+def test_a_library_is_optimized_at_link_time_also_where_rust_may_use_it(workspace: Path, tmp_path: Path) -> None:
+    with (workspace / "Cargo.toml").open("a") as stream:
+        stream.write('lto = "fat"\n')
+    manifest = workspace / "small" / "Cargo.toml"
+    manifest.write_text(manifest.read_text().replace('["cdylib"]', '["cdylib", "rlib"]'))
+    made = SMALL.build(ArtifactStore(tmp_path / "store"), workspace).path / "libsmall.so"
+    # What the linker alone makes of the same: cargo builds both kinds at once, and leaves the optimization out.
+    argv = ["cargo", "build", "--release", "-q", "--offline", "-p", "small", "--target", TARGET]
+    subprocess.run([*argv, "--target-dir", tmp_path / "both"], cwd=workspace, check=True)
+    plain = tmp_path / "both" / TARGET / "release" / "libsmall.so"
+    assert made.stat().st_size < plain.stat().st_size
 
 
 def test_what_the_compiler_refuses_is_told_and_its_log_kept(workspace: Path, tmp_path: Path) -> None:
