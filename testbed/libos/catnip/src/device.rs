@@ -141,5 +141,9 @@ impl FrameSender for Sender {
                 return;
             }
         }
+        // Now that the frames are on their way there is time for it.
+        if self.spare.is_none() {
+            self.spare = Frame::take();
+        }
     }
 }

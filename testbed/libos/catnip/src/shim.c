@@ -102,6 +102,15 @@ int access(const char *path, int mode)
     return (int)syscall(SYS_faccessat, AT_FDCWD, path, mode);
 }
 
+/*
+ * In place of libc's: net_af_packet calls it without buffer and address, for the kernel to send what is in its ring. libc's is a point at
+ * which a thread may be cancelled; as DPDK has other threads, that is two locked instructions for each frame, and nobody cancels ours.
+ */
+ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *to, socklen_t to_length)
+{
+    return syscall(SYS_sendto, fd, bytes, length, flags, to, to_length);
+}
+
 int shim_start(int argc, char **argv)
 {
     if (rte_eal_init(argc, argv) < 0)

@@ -31,8 +31,8 @@ pub struct Ring {
     slots: usize,
     /// The slot to look at next.
     next: usize,
-    /// The slot before it is still read by whoever received it.
-    lent: bool,
+    /// The slot that is still read by whoever received it.
+    lent: Option<usize>,
     /// Keeps the descriptor open as long as its ring is mapped.
     _socket: Rc<OwnedFd>,
 }
@@ -61,7 +61,7 @@ impl Ring {
             return Err(io::Error::last_os_error().into());
         }
         let base = NonNull::new(base.cast()).ok_or(Errno::ENOMEM)?;
-        Ok(Self { base, slot_bytes, slots, next: 0, lent: false, _socket: socket })
+        Ok(Self { base, slot_bytes, slots, next: 0, lent: None, _socket: socket })
     }
 
     /// The header of a slot.
@@ -79,10 +79,8 @@ impl Ring {
 
     /// Gives the slot that was lent last back to the kernel.
     fn give_back(&mut self) {
-        if self.lent {
-            let slot = (self.next + self.slots - 1) % self.slots;
+        if let Some(slot) = self.lent.take() {
             self.status(slot).store(libc::TP_STATUS_KERNEL, Ordering::Release);
-            self.lent = false;
         }
     }
 
@@ -95,8 +93,8 @@ impl Ring {
         }
         // SAFETY: the kernel has handed the slot over; it wrote the header before the status.
         let header = unsafe { self.header(slot).read() };
-        self.next = (slot + 1) % self.slots;
-        self.lent = true;
+        self.next = if slot + 1 == self.slots { 0 } else { slot + 1 };
+        self.lent = Some(slot);
         let (start, length) = (usize::from(header.tp_mac), header.tp_snaplen as usize);
         let whole = header.tp_snaplen == header.tp_len && start + length <= self.slot_bytes;
         // The kernel takes the tag out of a VLAN's frame; what is left would pass for a frame of ours.

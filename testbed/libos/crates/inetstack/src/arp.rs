@@ -67,9 +67,14 @@ impl Neighbours {
 
     /// Gives the hardware address, when it is known and not too old.
     pub fn known(&self, address: Ipv4Addr, now: Instant) -> Option<Mac> {
+        self.known_at(address, || now)
+    }
+
+    /// The same for who has no time yet: it is asked for only where it matters.
+    pub fn known_at(&self, address: Ipv4Addr, now: impl FnOnce() -> Instant) -> Option<Mac> {
         match self.entries.get(&address)? {
             Entry::Fixed(mac) => Some(*mac),
-            Entry::Known { mac, until } if now < *until => Some(*mac),
+            Entry::Known { mac, until } if now() < *until => Some(*mac),
             _ => None,
         }
     }

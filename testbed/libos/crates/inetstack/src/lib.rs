@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The user-level TCP/UDP/IPv4 stack of the LibOSes: smoltcp, wrapped once.
 //!
-//! smoltcp gives TCP's state machine, congestion control, UDP, ICMP echo and reassembly. Added here, because smoltcp has none of
+//! smoltcp gives TCP's state machine, congestion control, ICMP echo, reassembly and UDP, past which whole datagrams go. Added here, because smoltcp has none of
 //! it: Ethernet and ARP with a static table, retries and a limit; routes by prefix; fragments of what we send; an MSS of
 //! its own; listeners with a backlog; why a connection ended; limits on retransmission; ephemeral ports; the way to ourselves.
 //!
@@ -9,9 +9,12 @@
 #![forbid(unsafe_code)]
 
 mod arp;
+mod clock;
 mod connection;
 mod core;
+mod datagram;
 mod device;
+mod inbox;
 mod link;
 mod packet;
 mod path;

@@ -8,6 +8,7 @@ use smoltcp::time::Instant;
 use smoltcp::wire::{ArpOperation, ArpPacket, ArpRepr, EthernetAddress, EthernetFrame, EthernetProtocol, Ipv4Packet};
 
 use crate::arp::{Due, Neighbours};
+use crate::datagram::{self, Datagram, HEADERS_BYTES};
 use crate::device::{FrameSender, Mac, ETHERNET_HEADER_BYTES};
 use crate::packet::{clamp_mss, fragment};
 use crate::routes::{Hop, Routes};
@@ -33,6 +34,8 @@ pub struct Link {
     pub unreachable: Vec<Ipv4Addr>,
     /// Whether anything was sent since this was last reset.
     pub sent: bool,
+    /// The device has frames that it was not told to hand to the wire yet.
+    pub gathered: bool,
     pub ident: u16,
     pub scratch: Vec<u8>,
 }
@@ -73,11 +76,21 @@ impl Link {
         let (header, packet) = frame.split_at_mut(ETHERNET_HEADER_BYTES);
         clamp_mss(packet, self.mss);
         let Some(to) = self.resolve(packet) else { return false };
+        self.head(header, to);
+        self.sent = true;
+        true
+    }
+
+    /// Writes the Ethernet header of an IPv4 packet.
+    fn head(&self, header: &mut [u8], to: Mac) {
         header[..6].copy_from_slice(&to);
         header[6..12].copy_from_slice(&self.mac);
         header[12..].copy_from_slice(&u16::from(EthernetProtocol::Ipv4).to_be_bytes());
-        self.sent = true;
-        true
+    }
+
+    /// Whether a datagram is from a host that we could answer, to our address and nobody else.
+    pub fn is_plain(&self, datagram: &Datagram<'_>) -> bool {
+        *datagram.to.ip() == self.address && matches!(self.routes.next_hop(*datagram.from.ip()), Hop::Neighbour(_))
     }
 
     /// Finds the hardware address for a packet, or does with it what is to be done without.
@@ -137,6 +150,23 @@ impl<S: FrameSender> Outlet<'_, S> {
         self.forward(&packet);
         self.link.scratch = packet;
         result
+    }
+
+    /// Gives the device a datagram to a known neighbour, to be sent when it is flushed; says whether it had room for it, whole.
+    pub fn gather(&mut self, datagram: &Datagram<'_>, to: Mac) -> bool {
+        let Self { link, sender } = self;
+        let length = HEADERS_BYTES + datagram.bytes.len();
+        if length > link.mtu || !sender.ready() {
+            return false;
+        }
+        sender.send(ETHERNET_HEADER_BYTES + length, |frame| {
+            let (header, packet) = frame.split_at_mut(ETHERNET_HEADER_BYTES);
+            link.head(header, to);
+            datagram::write(packet, datagram);
+            true
+        });
+        link.gathered = true;
+        true
     }
 
     /// Sends a whole packet, in fragments where it is too long.

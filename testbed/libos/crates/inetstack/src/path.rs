@@ -13,6 +13,7 @@ use queue::{Buffer, Config, Errno, IoPath, OptionName, SocketKind, SocketOption}
 use crate::connection::StreamOptions;
 use crate::core::length;
 use crate::device::FrameDevice;
+use crate::routes::Hop;
 use crate::settings::Settings;
 use crate::stack::Stack;
 use crate::udp::addressable;
@@ -72,6 +73,9 @@ pub struct Inet<D: FrameDevice> {
     options: StreamOptions,
     linger: Option<Duration>,
     now: Instant,
+    /// Waits spin: it is real time, where a look at the clock is cheap. In virtual time it is a system call, which is charged,
+    /// and datagrams wait for the poll that makes it anyway.
+    spins: bool,
 }
 
 impl<D: FrameDevice> Inet<D> {
@@ -89,7 +93,8 @@ impl<D: FrameDevice> Inet<D> {
             keep_alive_interval: keep_alive.and_then(|keep_alive| keep_alive.interval).map(length),
         };
         let stack = Stack::new(device, &settings, now);
-        Ok(Self { stack, remains: Rc::default(), options, linger: config.tcp.linger.flatten(), now })
+        let spins = config.spin != Some(Duration::ZERO);
+        Ok(Self { stack, remains: Rc::default(), options, linger: config.tcp.linger.flatten(), now, spins })
     }
 
     /// The stack below.
@@ -110,8 +115,16 @@ impl<D: FrameDevice> Inet<D> {
         }
     }
 
-    /// Clears away what dropped endpoints left.
+    /// Clears away what dropped endpoints left, which most often is nothing.
+    #[inline]
     fn bury(&mut self) {
+        if !self.remains.borrow().is_empty() {
+            self.bury_remains();
+        }
+    }
+
+    #[cold]
+    fn bury_remains(&mut self) {
         while let Some(Remains { role, kind, port }) = self.pop_remains() {
             let Stack { core, tcp, udp, ports, .. } = &mut self.stack;
             match role {
@@ -216,7 +229,13 @@ impl<D: FrameDevice> Inet<D> {
         if to.ip().is_broadcast() {
             return Poll::Ready(Err(Errno::EACCES));
         }
-        self.stack.source_for(*to.ip())?;
+        match self.stack.link.routes.next_hop(*to.ip()) {
+            Hop::Unreachable => return Poll::Ready(Err(Errno::ENETUNREACH)),
+            Hop::Neighbour(neighbour) if self.spins && self.stack.gather(id, bytes, to, neighbour) => {
+                return Poll::Ready(Ok(()));
+            }
+            _ => {}
+        }
         self.stack.udp.poll_push(&mut self.stack.core, id, bytes, to)
     }
 }
@@ -315,10 +334,9 @@ impl<D: OpenDevice> IoPath for Inet<D> {
     }
 
     fn poll_pop(&mut self, queue: &mut Endpoint, into: &mut Buffer) -> Poll<Result<Option<SocketAddrV4>, Errno>> {
-        let core = &mut self.stack.core;
         match queue.role {
-            Role::Stream(id) => self.stack.tcp.poll_pop(core, id, into).map_ok(|()| None),
-            Role::Datagrams(id) => self.stack.udp.poll_pop(core, id, into).map_ok(Some),
+            Role::Stream(id) => self.stack.tcp.poll_pop(&mut self.stack.core, id, into).map_ok(|()| None),
+            Role::Datagrams(id) => self.stack.udp.poll_pop(id, into).map_ok(Some),
             // A datagram socket that is not bound hears nothing; nothing is wrong with waiting.
             Role::Fresh if queue.kind == SocketKind::Datagram => Poll::Pending,
             _ => Poll::Ready(Err(Errno::ENOTCONN)),
@@ -384,6 +402,12 @@ impl<D: OpenDevice> IoPath for Inet<D> {
         self.now = now;
         self.bury();
         self.stack.poll(now)
+    }
+
+    /// What is ready to go does not wait for a look at the clock.
+    fn attend(&mut self) {
+        self.stack.flush();
+        self.poll_io(Instant::now());
     }
 
     fn idle(&mut self, now: Instant, until: Option<Instant>) {

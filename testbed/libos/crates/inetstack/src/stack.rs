@@ -2,7 +2,7 @@
 //! One interface with its TCP, UDP and IPv4, moved by whoever polls it.
 
 use std::collections::{BTreeSet, VecDeque};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddrV4};
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,9 @@ use smoltcp::time::Instant as Time;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr};
 
 use crate::arp::Neighbours;
+use crate::clock::CoarseClock;
 use crate::core::Core;
+use crate::datagram::{self, Datagram};
 use crate::device::{FrameDevice, FrameReceiver, FrameSender};
 use crate::link::{Inward, Link, Outlet};
 use crate::packet::{clamp_mss, is_fragment, refusal, segment};
@@ -36,6 +38,10 @@ pub struct Stack<D: FrameDevice> {
     pub(crate) ports: Ports,
     /// smoltcp's times count from here.
     epoch: Instant,
+    /// A time of the caller and smoltcp's word for it: polls that look in vain come with the same time.
+    translated: (Instant, Time),
+    /// For what does not wait for the next poll; about from the same time on.
+    coarse: CoarseClock,
     /// Times at which a caller wants to be polled.
     alarms: BTreeSet<Instant>,
     /// When a clock must be looked at again, as long as nothing happens; nothing = not known.
@@ -57,6 +63,7 @@ impl<D: FrameDevice> Stack<D> {
             loopback: VecDeque::new(),
             unreachable: Vec::new(),
             sent: false,
+            gathered: false,
             ident: 0,
             scratch: Vec::new(),
         };
@@ -79,6 +86,8 @@ impl<D: FrameDevice> Stack<D> {
             udp: Udp::default(),
             ports: Ports::new(settings.seed),
             epoch: now,
+            translated: (now, Time::ZERO),
+            coarse: CoarseClock::new(),
             alarms: BTreeSet::new(),
             deadline: None,
         }
@@ -120,7 +129,11 @@ impl<D: FrameDevice> Stack<D> {
 
     /// Moves frames and timers; says whether anything moved.
     pub fn poll(&mut self, now: Instant) -> bool {
-        let now = self.time(now);
+        if self.translated.0 != now {
+            self.translated = (now, self.time(now));
+        }
+        let now = self.translated.1;
+        let flushed = self.flush();
         self.core.now = now;
         self.link.now = now;
         self.link.sent = false;
@@ -137,7 +150,31 @@ impl<D: FrameDevice> Stack<D> {
         } else if self.deadline.is_none() {
             self.deadline = Some(self.look_at_clocks());
         }
-        received || late || self.link.sent || self.tcp.failures != failures
+        flushed || received || late || self.link.sent || self.tcp.failures != failures
+    }
+
+    /// Hands datagrams that were gathered to the wire; says whether there were any.
+    pub(crate) fn flush(&mut self) -> bool {
+        if !self.link.gathered {
+            return false;
+        }
+        self.link.gathered = false;
+        let (_, sender) = self.device.split();
+        sender.flush();
+        true
+    }
+
+    /// Gives the device a datagram that goes at the next flush; says whether nothing stood in its way: others before it, a
+    /// neighbour whose address is not known, no room, too many bytes for one frame.
+    pub(crate) fn gather(&mut self, id: usize, bytes: &[u8], to: SocketAddrV4, neighbour: Ipv4Addr) -> bool {
+        let Some(from) = self.udp.free_to_send(&self.core, id) else { return false };
+        // The last poll may be long ago. Times of a caller that keeps its own may be ahead of the clock.
+        let now = || self.coarse.now().max(self.core.now);
+        let Some(mac) = self.link.neighbours.known_at(neighbour, now) else { return false };
+        let Self { device, link, .. } = self;
+        let ip = if from.ip().is_unspecified() { link.address } else { *from.ip() };
+        let (_, sender) = device.split();
+        Outlet { link, sender }.gather(&Datagram { from: SocketAddrV4::new(ip, from.port()), to, bytes }, mac)
     }
 
     /// Takes in a batch of frames and what we sent to ourselves; says whether there was any.
@@ -202,7 +239,7 @@ impl<D: FrameDevice> Stack<D> {
 
     /// Blocks until a frame may have come, a clock is due or `wake` can be read, at most until then. `now` was read just before.
     pub fn wait(&mut self, now: Instant, until: Option<Instant>, wake: Option<BorrowedFd<'_>>) {
-        let Some(deadline) = self.deadline.filter(|_| !self.core.dirty) else { return };
+        let Some(deadline) = self.deadline.filter(|_| !self.core.dirty && !self.link.gathered) else { return };
         let timer = deadline.map(|time| self.epoch + since_epoch(time));
         let limit = [until, timer].into_iter().flatten().min();
         let limit = limit.map(|until| until.saturating_duration_since(now));
@@ -213,7 +250,7 @@ impl<D: FrameDevice> Stack<D> {
 
     /// When [`Stack::poll`] has something to do though no frame comes; only for those who keep their own time.
     pub fn deadline(&self) -> Option<Duration> {
-        if self.core.dirty || self.deadline.is_none() {
+        if self.core.dirty || self.link.gathered || self.deadline.is_none() {
             return Some(Duration::ZERO);
         }
         self.deadline.flatten().map(since_epoch)
@@ -238,6 +275,11 @@ fn take_packet<S: FrameSender>(
     tcp: &mut Tcp,
     udp: &mut Udp,
 ) {
+    if let Some(datagram) = datagram::read(packet).filter(|datagram| outlet.link.is_plain(datagram)) {
+        if udp.deliver(&datagram) {
+            return;
+        }
+    }
     let segment = segment(packet);
     let mut lowered = Vec::new();
     let mut packet = packet;
@@ -264,7 +306,9 @@ fn take_packet<S: FrameSender>(
     core.dirty |= is_fragment(packet);
     let mut phy = Phy { packet: Some(packet), outlet };
     core.interface.poll_ingress_single(core.now, &mut phy, &mut core.sockets);
-    if let (Some(segment), Some((id, state))) = (&segment, found) {
-        tcp.after(core, segment, id, state);
+    match (&segment, found) {
+        (Some(segment), Some((id, state))) => tcp.after(core, segment, id, state),
+        (Some(_), None) => {}
+        (None, _) => udp.collect(core),
     }
 }

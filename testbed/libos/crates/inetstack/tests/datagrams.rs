@@ -4,10 +4,10 @@
 mod common;
 
 use std::task::Poll;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use common::{at, clean, faulty, Net};
-use queue::{Errno, IoPath, SocketKind};
+use common::{at, clean, config, faulty, Net};
+use queue::{Config, Errno, IoPath, SocketKind};
 
 const LONG: Duration = Duration::from_secs(600);
 
@@ -136,4 +136,94 @@ fn destinations_that_cannot_be_are_refused() {
         let polled = net.hosts[0].inet.poll_push(&mut source, b"x", &mut sent, to);
         assert_eq!(polled, Poll::Ready(Err(errno)), "{to:?}");
     }
+}
+
+/// Sends datagrams of these lengths without a poll in between, each filled with its number, and pops them all in order.
+fn in_order(net: &mut Net, lengths: &[usize]) {
+    let mut sink = net.hosts[1].datagrams(at(2, 9));
+    let mut source = net.hosts[0].datagrams(at(1, 1000));
+    for (number, &length) in lengths.iter().enumerate() {
+        let mut sent = 0;
+        let bytes = vec![number.to_le_bytes()[0]; length];
+        let polled = net.hosts[0].inet.poll_push(&mut source, &bytes, &mut sent, Some(at(2, 9)));
+        assert_eq!(polled, Poll::Ready(Ok(())));
+    }
+    for (number, &length) in lengths.iter().enumerate() {
+        let (seen, from) = net.until(LONG, |hosts| hosts[1].pop(&mut sink)).unwrap();
+        assert!(seen == vec![number.to_le_bytes()[0]; length] && from == Some(at(1, 1000)), "{number}");
+    }
+}
+
+#[test]
+fn whole_datagrams_do_not_overtake_those_in_fragments() {
+    let mut net = Net::pair(clean());
+    // The second time the neighbour is known, and whole ones could go at once.
+    in_order(&mut net, &[3000, 10, 3000, 0x40, 1472, 1473, 1]);
+    in_order(&mut net, &[3000, 10, 3000, 0x40, 1472, 1473, 1]);
+}
+
+#[test]
+fn what_the_device_has_no_room_for_waits_its_turn() {
+    let mut net = Net::pair(clean());
+    in_order(&mut net, &[1]);
+    in_order(&mut net, &[64; 700]);
+}
+
+#[test]
+fn a_datagram_to_a_known_neighbour_is_with_the_device_at_once_but_not_in_virtual_time() {
+    for (spin, at_once) in [(None, 1), (Some(Duration::ZERO), 0)] {
+        let mut net = Net::new(&[Config { spin, ..config(1) }, config(2)], clean());
+        in_order(&mut net, &[1]);
+        let mut source = net.hosts[0].socket(SocketKind::Datagram);
+        let mut sent = 0;
+        let mut push = |net: &mut Net| {
+            let polled = net.hosts[0].inet.poll_push(&mut source, b"ping", &mut sent, Some(at(2, 9)));
+            assert_eq!(polled, Poll::Ready(Ok(())));
+            net.hosts[0].outward.borrow().len()
+        };
+        assert_eq!(push(&mut net), at_once, "{spin:?}");
+        assert_eq!(net.hosts[0].inet.stack().deadline(), Some(Duration::ZERO), "it asks to be polled");
+        net.settle();
+        assert_eq!(net.log.last().unwrap().2.len(), 14 + 28 + 4);
+        // The neighbour's address is too old: it is asked for first.
+        net.run_until(net.now + LONG);
+        net.settle();
+        assert_eq!(push(&mut net), 0, "{spin:?}");
+        net.settle();
+        assert_eq!(net.log.last().unwrap().2[12..14], [0x08, 0x06]);
+    }
+}
+
+#[test]
+fn an_address_grows_too_old_also_where_nobody_polls() {
+    let mut config = config(1);
+    config.inet.arp_ttl = Duration::from_millis(50);
+    let mut net = Net::new(&[config, common::config(2)], clean());
+    in_order(&mut net, &[1]);
+    let mut source = net.hosts[0].socket(SocketKind::Datagram);
+    // The clock of the machine, not the network's; how long it takes is all the same.
+    let begin = Instant::now();
+    loop {
+        let mut sent = 0;
+        let polled = net.hosts[0].inet.poll_push(&mut source, b"ping", &mut sent, Some(at(2, 9)));
+        assert_eq!(polled, Poll::Ready(Ok(())));
+        if net.hosts[0].outward.borrow_mut().pop_back().is_none() {
+            break;
+        }
+        assert!(begin.elapsed() < Duration::from_secs(60), "it is believed for ever");
+    }
+}
+
+#[test]
+fn a_datagram_for_another_address_of_the_same_port_is_not_heard() {
+    let mut net = Net::pair(clean());
+    let mut sink = net.hosts[1].datagrams(at(2, 9));
+    let mut deaf = net.hosts[1].datagrams("127.0.0.1:10".parse().unwrap());
+    let mut source = net.hosts[0].datagrams(at(1, 1000));
+    for port in [10, 9] {
+        let mut sent = 0;
+        net.until(LONG, |hosts| hosts[0].inet.poll_push(&mut source, b"hello", &mut sent, Some(at(2, port)))).unwrap();
+    }
+    assert_eq!(net.until(LONG, |hosts| hosts[1].pop(&mut sink)).unwrap().0, b"hello");
+    assert!(net.hosts[1].pop(&mut deaf).is_pending());
 }

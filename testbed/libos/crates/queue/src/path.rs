@@ -109,6 +109,11 @@ pub trait IoPath: Sized {
     /// Move frames, timers and events without blocking; whether anything moved.
     fn poll_io(&mut self, now: Instant) -> bool;
 
+    /// Move what there is on behalf of a wait for what is done already.
+    fn attend(&mut self) {
+        self.poll_io(Instant::now());
+    }
+
     /// Block until something may have moved, at most until then; `None` is for ever, a time that is past only looks. Early
     /// returns are harmless. `now` was read a moment ago: who needs no better one saves a call of the system.
     fn idle(&mut self, now: Instant, until: Option<Instant>);

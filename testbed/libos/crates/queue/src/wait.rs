@@ -86,7 +86,7 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
     fn drive(&mut self, timeout: Option<Duration>, mut ready: impl FnMut(&Operations<B>) -> bool) -> Result<(), Errno> {
         if ready(&self.operations) {
             if !P::SELF_DRIVEN {
-                self.path.poll_io(Instant::now());
+                self.path.attend();
             }
             return Ok(());
         }
