@@ -110,7 +110,11 @@ impl FrameReceiver for Ring {
     fn receive(&mut self) -> Option<&[u8]> {
         loop {
             self.give_back();
-            let (slot, status, start, length) = self.take()?;
+            let Some((slot, status, start, length)) = self.take() else {
+                // The kernel is about to fill the slot that was just looked at: its cache line is not taken away at once.
+                std::hint::spin_loop();
+                return None;
+            };
             if length == 0 {
                 continue;
             }
