@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 import shlex
+import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-from testbed.libos.linux import precompiled
+from testbed.libos.linux import precompiled, toolchain
 
 _ENV = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
 _SOURCES = {
@@ -101,6 +102,26 @@ def test_a_file_of_the_usual_kind_takes_them(tree: Tree, name: str, headers: str
     assert f"/{headers}.h" in text
     assert "../include/linux/kernel.h" in text, "a change of it must be seen"
     assert "/dev/fd" not in text
+
+
+def test_ccache_stands_before_it(tree: Tree, tmp_path: Path) -> None:
+    """Through ccache (which adds flags of its own) the same is compiled the same way, also from its store."""
+    ccache = shutil.which("ccache")
+    if ccache is None:
+        pytest.skip("no ccache")
+    env = toolchain.environment(toolchain.Toolchain("gcc", "ld", ccache), tree.folder, wrapper=precompiled.digest())
+    env["CCACHE_DIR"] = str(tmp_path / "ccache")
+    tree.compile("kernel/plain")
+    plain = (tree.build / "kernel/plain.o").read_bytes()
+    for _ in range(2):
+        words = [ccache, *shlex.split(tree.command("kernel/plain"))]
+        subprocess.run(words, cwd=tree.build, check=True, env=env)
+        assert tree.is_precompiled("kernel/plain")
+        assert "../include/linux/kernel.h" in (tree.build / "kernel/.plain.o.d").read_text()
+        assert (tree.build / "kernel/plain.o").read_bytes() == plain
+        (tree.build / "kernel/.plain.o.d").unlink()
+    said = subprocess.run([ccache, "--print-stats"], capture_output=True, text=True, check=True, env=env).stdout
+    assert {"direct_cache_hit\t1", "cache_miss\t1"} <= set(said.splitlines())
 
 
 def test_macros_of_the_file_are_its_own(tree: Tree) -> None:

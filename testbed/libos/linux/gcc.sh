@@ -40,7 +40,7 @@ quickly() {
                 continue
                 ;;
             -Wp,-MMD,*) depfile=${word#-Wp,-MMD,} ;;
-            -I*) ;;
+            -I* | -fdiagnostics-color*) ;; # ccache has gcc say it in colours, and strips them
             -o)
                 set -- "$@" "$word"
                 word=$1
