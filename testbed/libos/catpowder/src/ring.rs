@@ -15,8 +15,8 @@ use queue::Errno;
 use crate::checksum;
 use crate::interface::set_option;
 
-/// Of the whole ring; a sender's window of 512 KiB fits several times.
-const RING_BYTES: usize = 8 << 20;
+/// Of the whole ring; a sender's window of 512 KiB fits twice. What is larger than a CPU's cache is slower.
+const RING_BYTES: usize = 2 << 20;
 /// A block holds whole slots, and is of whole pages.
 const BLOCK_BYTES: usize = 1 << 16;
 /// What the kernel keeps in front of a frame: its header and an address, aligned, and room to align the IP header.
