@@ -33,7 +33,7 @@ _SOURCES = {
     "net/plain.c": "#include <linux/kernel.h>\nint level = LEVEL;\n",
 }
 _FLAGS = (
-    "-Wp,-MMD,{folder}/.{name}.o.d -I../include -include ../include/linux/compiler-version.h "
+    "-Wp,-MMD,{folder}/.{name}.o.d -I../include -I ../{folder} -include ../include/linux/compiler-version.h "
     "-include ../include/linux/kconfig.h -include ../include/linux/compiler_types.h -D__KERNEL__ -O2 -Wall "
     "-DKBUILD_MODFILE='\"{folder}/{name}\"' -DKBUILD_MODNAME='\"{name}\"' -D__KBUILD_MODNAME=kmod_{name}"
 )

@@ -40,13 +40,13 @@ quickly() {
                 continue
                 ;;
             -Wp,-MMD,*) depfile=${word#-Wp,-MMD,} ;;
-            -I* | -fdiagnostics-color*) ;; # ccache has gcc say it in colours, and strips them
-            -o)
+            -o | -I) # an -I with a word of its own: kbuild of 6.1
                 set -- "$@" "$word"
                 word=$1
                 shift
                 left=$((left - 1))
                 ;;
+            -I* | -fdiagnostics-color*) ;; # ccache has gcc say it in colours, and strips them
             *.c) source=$word ;;
             *) flags="$flags $word" ;;
         esac

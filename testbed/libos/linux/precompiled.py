@@ -156,6 +156,8 @@ def _reference(build: Path) -> tuple[list[str], str]:
     for word in words:
         if word in ("-include", "-o"):
             next(words)
+        elif word == "-I":
+            command += [word, next(words)]
         elif word.startswith("-I"):
             command.append(word)
         elif not word.startswith(("-DKBUILD_", "-D__KBUILD_MODNAME=", "-Wp,-MMD,")) and not word.endswith(".c"):
