@@ -64,6 +64,8 @@ class Session:
         reads_host: Whether the agent can copy files of this machine itself.
     """
 
+    reads_host = False  # also where the far side is no agent of this machine at all
+
     def __init__(self, sock: socket.socket, peer: Peer, recorder: Recorder, *, reads_host: bool = False) -> None:
         self.recorder = recorder
         self.reads_host = reads_host

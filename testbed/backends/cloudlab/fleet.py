@@ -43,7 +43,6 @@ class Fleet(Session):
         self.processes = {}
         self.ends = []
         self.around = None
-        self.reads_host = False
         self.died: TestbedError | None = None
         self.parts: dict[str, Part] = {}
         self._agents: dict[str, RemoteAgent] = {}
