@@ -17,8 +17,9 @@ use crate::sys;
 const RETIRE_GUEST_MS: u32 = 60_000;
 /// On the host's kernel a flush waits for this long at most until a block is handed over.
 const RETIRE_NETNS_MS: u32 = 10;
-/// Streams go to the host when they hold this many bytes together.
-const EMIT_AT: usize = 1 << 20;
+/// Streams go to the host when they hold this many bytes together: less than the host's socket takes, so that the host
+/// works at the same time and the guest does not wait for it.
+const EMIT_AT: usize = 192 << 10;
 const PIECE: usize = 256 << 10;
 
 /// The stream of one link end.
@@ -98,7 +99,8 @@ impl Capture {
             let full: Vec<u32> =
                 streams.all.iter().filter(|s| s.seen >= streams.full_bytes).map(|s| s.ifindex).collect();
             // Saves copying what would be cut off below anyway; with too many interfaces the kernel says no.
-            let _ = self.ring.truncate(&full, streams.snaplen);
+            let all = full.len() == streams.all.len();
+            let _ = self.ring.truncate((!all).then_some(full.as_slice()), streams.snaplen);
         }
     }
 

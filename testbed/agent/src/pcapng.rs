@@ -37,24 +37,36 @@ pub fn header(out: &mut Vec<u8>, interface: &str, snaplen: u32) {
 
 /// Append one frame: time in ns since 1970, its length on the wire, and the parts of what was kept of it.
 pub fn packet(out: &mut Vec<u8>, time_ns: u64, wire_len: u32, parts: &[&[u8]], direction: Direction) {
+    // Type, length, interface, the time's halves, length kept, length on the wire; then, behind the frame: the flags
+    // as an option, the end of options, the length again.
+    const HEAD: usize = 28;
+    const TAIL: usize = 16;
     let kept: usize = parts.iter().map(|p| p.len()).sum();
-    block(out, ENHANCED_PACKET, |b| {
-        b.extend_from_slice(&0_u32.to_le_bytes());
-        b.extend_from_slice(&((time_ns >> 32) as u32).to_le_bytes());
-        b.extend_from_slice(&(time_ns as u32).to_le_bytes());
-        b.extend_from_slice(&(kept as u32).to_le_bytes());
-        b.extend_from_slice(&wire_len.to_le_bytes());
-        for part in parts {
-            b.extend_from_slice(part);
-        }
-        pad(b, kept);
-        let flags: u32 = match direction {
-            Direction::Inbound => 1,
-            Direction::Outbound => 2,
-        };
-        option(b, OPT_EPB_FLAGS, &flags.to_le_bytes());
-        option(b, OPT_END, &[]);
-    });
+    let padding = kept.wrapping_neg() % 4;
+    let length = (HEAD + kept + padding + TAIL) as u32;
+    let flags: u32 = match direction {
+        Direction::Inbound => 1,
+        Direction::Outbound => 2,
+    };
+    let head = [ENHANCED_PACKET, length, 0, (time_ns >> 32) as u32, time_ns as u32, kept as u32, wire_len];
+    let tail = [u32::from(OPT_EPB_FLAGS) | 4 << 16, flags, u32::from(OPT_END), length];
+    // One piece at a time: this is done for every frame of every link end.
+    out.reserve(length as usize);
+    out.extend_from_slice(&words::<7, HEAD>(head));
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(&[0; 3][..padding]);
+    out.extend_from_slice(&words::<4, TAIL>(tail));
+}
+
+/// The bytes of 32-bit words, little-endian as a section says of itself.
+fn words<const N: usize, const BYTES: usize>(words: [u32; N]) -> [u8; BYTES] {
+    let mut bytes = [0; BYTES];
+    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&word.to_le_bytes());
+    }
+    bytes
 }
 
 fn block(out: &mut Vec<u8>, kind: u32, body: impl FnOnce(&mut Vec<u8>)) {

@@ -2,6 +2,7 @@
 //! Requests, events and replies of protocol version 1 (doc/internals.md, sections 3 and 4). Unknown keys are errors.
 
 use std::collections::BTreeMap;
+use std::io;
 
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -372,16 +373,16 @@ enum Reply<'a> {
     Err { err: Failure<'a>, now: i64 },
 }
 
-/// Encode an event as msgpack.
-pub fn encode_event(event: &Event<'_>) -> Result<Vec<u8>> {
-    rmp_serde::to_vec_named(event).map_err(|e| Error::internal(format!("encoding an event: {e}")))
+/// Append an event as msgpack.
+pub fn write_event(event: &Event<'_>, out: &mut Vec<u8>) -> io::Result<()> {
+    rmp_serde::encode::write_named(out, event).map_err(|e| io::Error::other(format!("encoding an event: {e}")))
 }
 
-/// Encode the one reply of a request; `now` in ns on the network's clock.
-pub fn encode_reply(result: &Result<Answer>, now: i64) -> Result<Vec<u8>> {
+/// Append the one reply of a request; `now` in ns on the network's clock.
+pub fn write_reply(result: &Result<Answer>, now: i64, out: &mut Vec<u8>) -> io::Result<()> {
     let reply = match result {
         Ok(ok) => Reply::Ok { ok, now },
         Err(e) => Reply::Err { err: Failure { kind: e.kind.word(), what: &e.what, errno: e.errno }, now },
     };
-    rmp_serde::to_vec_named(&reply).map_err(|e| Error::internal(format!("encoding a reply: {e}")))
+    rmp_serde::encode::write_named(out, &reply).map_err(|e| io::Error::other(format!("encoding a reply: {e}")))
 }

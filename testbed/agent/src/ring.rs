@@ -80,18 +80,21 @@ impl Ring {
         self.socket.as_fd()
     }
 
-    /// Keep only `length` bytes of frames on these interfaces from now on (a classic BPF program).
-    pub fn truncate(&self, interfaces: &[u32], length: u32) -> io::Result<()> {
+    /// Keep only `length` bytes of frames on these interfaces, or on all, from now on (a classic BPF program).
+    pub fn truncate(&self, interfaces: Option<&[u32]>, length: u32) -> io::Result<()> {
         const LOAD: u16 = 0x20;
         const JUMP_EQUAL: u16 = 0x15;
         const RETURN: u16 = 0x06;
         const SKF_AD_IFINDEX: u32 = (-0x1000_i32 + 8) as u32;
         let op = |code, jt, jf, k| libc::sock_filter { code, jt, jf, k };
-        let mut program = vec![op(LOAD, 0, 0, SKF_AD_IFINDEX)];
-        for &index in interfaces {
-            program.extend([op(JUMP_EQUAL, 0, 1, index), op(RETURN, 0, 0, length)]);
+        let mut program = Vec::new();
+        if let Some(interfaces) = interfaces {
+            program.push(op(LOAD, 0, 0, SKF_AD_IFINDEX));
+            for &index in interfaces {
+                program.extend([op(JUMP_EQUAL, 0, 1, index), op(RETURN, 0, 0, length)]);
+            }
         }
-        program.push(op(RETURN, 0, 0, u32::MAX));
+        program.push(op(RETURN, 0, 0, if interfaces.is_some() { u32::MAX } else { length }));
         sys::attach_filter(self.fd(), &mut program)
     }
 

@@ -104,11 +104,9 @@ impl Server {
             let result = self.report_outputs().and(result);
             let result = self.emit_captures(false).and(result);
             let now = self.clock.now();
-            let reply = protocol::encode_reply(&result, now).map_err(|e| io::Error::other(e.what))?;
-            if let Err(e) = self.channel.send(&reply) {
+            if let Err(e) = self.channel.send(|out| protocol::write_reply(&result, now, out)) {
                 let refused = Err(Error::usage(format!("the reply does not fit a frame: {e}")));
-                let reply = protocol::encode_reply(&refused, now).map_err(|e| io::Error::other(e.what))?;
-                self.channel.send(&reply)?;
+                self.channel.send(|out| protocol::write_reply(&refused, now, out))?;
             }
             self.channel.flush()?;
         }
@@ -422,16 +420,14 @@ impl Server {
     }
 
     fn emit(&mut self, event: &Event<'_>) -> Result<()> {
-        let body = protocol::encode_event(event)?;
-        self.channel.send(&body).context(|| "sending an event")
+        self.channel.send(|out| protocol::write_event(event, out)).context(|| "sending an event")
     }
 
     /// Send captures: all of them, or only what fills whole pieces.
     fn emit_captures(&mut self, all: bool) -> Result<()> {
         let Some(mut capture) = self.capture.take() else { return Ok(()) };
         let result = capture.emit(all, &self.clock, |event| {
-            let body = protocol::encode_event(event)?;
-            self.channel.send(&body).context(|| "sending a capture")
+            self.channel.send(|out| protocol::write_event(event, out)).context(|| "sending a capture")
         });
         self.capture = Some(capture);
         result

@@ -7,6 +7,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 
 /// No frame is longer than this, in bytes.
 pub const MAX_FRAME: usize = 16 << 20;
+/// Bytes of a frame's length.
+const HEAD: usize = 4;
 /// Frames wait to be written together until this many bytes are there, or a reply ends the exchange.
 const WRITE_AT: usize = 256 << 10;
 
@@ -35,9 +37,9 @@ impl Channel {
         take_frame(&mut self.stream)
     }
 
-    /// Queue one frame.
-    pub fn send(&mut self, body: &[u8]) -> io::Result<()> {
-        put_frame(&mut self.output, body)?;
+    /// Queue one frame, whose body `write` appends to what is queued.
+    pub fn send(&mut self, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+        put_frame(&mut self.output, write)?;
         if self.output.len() >= WRITE_AT {
             self.flush()?;
         }
@@ -52,22 +54,29 @@ impl Channel {
     }
 }
 
-/// Append a frame to a buffer.
-fn put_frame(output: &mut Vec<u8>, body: &[u8]) -> io::Result<()> {
-    if body.len() > MAX_FRAME {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidInput,
-            format!("a frame of {} bytes; at most {MAX_FRAME}", body.len()),
-        ));
+/// Append a frame to a buffer; one that cannot be written or is too long leaves the buffer as it was.
+fn put_frame(output: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>) -> io::Result<()>) -> io::Result<()> {
+    let start = output.len();
+    output.extend_from_slice(&[0; HEAD]);
+    let written = write(output).and_then(|()| match output.len() - start - HEAD {
+        length if length > MAX_FRAME => {
+            Err(io::Error::new(io::ErrorKind::InvalidInput, format!("a frame of {length} bytes; at most {MAX_FRAME}")))
+        }
+        length => Ok(length as u32),
+    });
+    match written {
+        Ok(length) => output[start..start + HEAD].copy_from_slice(&length.to_le_bytes()),
+        Err(error) => {
+            output.truncate(start);
+            return Err(error);
+        }
     }
-    output.extend_from_slice(&(body.len() as u32).to_le_bytes());
-    output.extend_from_slice(body);
     Ok(())
 }
 
 /// Read one frame: exactly its length, then exactly its body.
 fn take_frame(stream: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut head = [0; 4];
+    let mut head = [0; HEAD];
     if !fill(stream, &mut head)? {
         return Ok(None);
     }
@@ -95,11 +104,25 @@ fn fill(stream: &mut impl Read, buffer: &mut [u8]) -> io::Result<bool> {
 mod tests {
     use super::*;
 
+    fn put(output: &mut Vec<u8>, body: &[u8]) {
+        put_frame(output, |out| out.write_all(body)).unwrap();
+    }
+
     #[test]
     fn a_frame_is_its_length_and_its_body() {
         let mut bytes = Vec::new();
-        put_frame(&mut bytes, b"abc").unwrap();
+        put(&mut bytes, b"abc");
         assert_eq!(bytes, b"\x03\0\0\0abc");
+    }
+
+    #[test]
+    fn a_frame_that_is_refused_leaves_nothing_behind() {
+        let mut bytes = Vec::new();
+        put(&mut bytes, b"before");
+        let before = bytes.clone();
+        assert!(put_frame(&mut bytes, |out| out.write_all(&vec![0; MAX_FRAME + 1])).is_err());
+        assert!(put_frame(&mut bytes, |_| Err(io::Error::other("planted"))).is_err());
+        assert_eq!(bytes, before);
     }
 
     /// Gives one byte at a time, as a slow host may.
@@ -115,8 +138,8 @@ mod tests {
     #[test]
     fn frames_come_out_one_by_one_whatever_the_chunks() {
         let mut all = Vec::new();
-        put_frame(&mut all, b"first").unwrap();
-        put_frame(&mut all, b"").unwrap();
+        put(&mut all, b"first");
+        put(&mut all, b"");
         let mut stream = Slow(&all);
         assert_eq!(take_frame(&mut stream).unwrap(), Some(b"first".to_vec()));
         assert_eq!(take_frame(&mut stream).unwrap(), Some(Vec::new()));
@@ -126,7 +149,7 @@ mod tests {
     #[test]
     fn a_stream_that_ends_within_a_frame_has_ended() {
         let mut all = Vec::new();
-        put_frame(&mut all, b"half").unwrap();
+        put(&mut all, b"half");
         assert_eq!(take_frame(&mut &all[..6]).unwrap(), None);
         assert_eq!(take_frame(&mut &all[..2]).unwrap(), None);
     }
