@@ -41,7 +41,7 @@ impl IoPath for Catloop {
     type Queue = Socket;
 
     const SELF_DRIVEN: bool = true;
-    const GLANCES: u32 = 64;
+    const GLANCES: u32 = 256;
 
     fn open(config: &Config) -> Result<Catloop, Errno> {
         Ok(Catloop { hub: Hub::new()?, options: Options::new(config), local: config.local_ipv4, next_port: 0 })
@@ -147,13 +147,20 @@ impl IoPath for Catloop {
         }
     }
 
+    fn waiting(&self, queue: &Socket) -> usize {
+        match &queue.state {
+            State::Connected(connection) => connection.end.waiting(),
+            _ => 0,
+        }
+    }
+
     /// What was pushed lies in the ring for the peer to read, so there is nothing to linger for, once there is a peer: who
     /// accepts later finds bytes and end. Unread bytes, and a linger time of zero, reset the connection (RFC 2525, section
     /// 2.17; socket(7)).
     fn poll_close(&mut self, queue: &mut Socket) -> Poll<Result<(), Errno>> {
         match &mut queue.state {
             State::Connected(connection) => {
-                let reset = queue.options.linger == Some(Duration::ZERO) || connection.end.has_unread();
+                let reset = queue.options.linger == Some(Duration::ZERO) || connection.end.waiting() > 0;
                 connection.end.close(if reset { Close::Reset } else { Close::Orderly });
                 let alone = connection.awaited.is_some() && !connection.end.met();
                 if alone && !reset && connection.missed(&self.hub).is_none() {

@@ -25,7 +25,7 @@ impl IoPath for Catmem {
     type Queue = End;
 
     const SELF_DRIVEN: bool = true;
-    const GLANCES: u32 = 64;
+    const GLANCES: u32 = 256;
 
     fn open(_: &Config) -> Result<Catmem, Errno> {
         Ok(Catmem { hub: Hub::new()? })
@@ -39,6 +39,7 @@ impl IoPath for Catmem {
         End::attach(&mut self.hub, &object(name))
     }
 
+    #[inline(always)]
     fn poll_push(
         &mut self,
         queue: &mut End,
@@ -53,11 +54,17 @@ impl IoPath for Catmem {
         Poll::Ready(Ok(()))
     }
 
+    #[inline(always)]
     fn poll_pop(&mut self, queue: &mut End, into: &mut Buffer) -> Poll<Result<Option<SocketAddrV4>, Errno>> {
         match queue.pop(into)? {
             Popped::Bytes | Popped::End => Poll::Ready(Ok(None)),
             Popped::Nothing => Poll::Pending,
         }
+    }
+
+    #[inline(always)]
+    fn waiting(&self, queue: &End) -> usize {
+        queue.waiting()
     }
 
     fn poll_close(&mut self, _: &mut End) -> Poll<Result<(), Errno>> {

@@ -18,7 +18,8 @@ use queue::{Completion, Engine, Errno, IoPath, OptionName, Outcome, SocketKind, 
 
 use crate::boundary::{with, with_slot, LibOs, Local};
 use crate::layout::{
-    AcceptResult, Args, QResult, SgArray, SockAddrIn, Value, OPC_ACCEPT, OPC_CONNECT, OPC_FAILED, OPC_POP, OPC_PUSH,
+    AcceptResult, Args, QResult, Segment, SgArray, SockAddrIn, Value, OPC_ACCEPT, OPC_CONNECT, OPC_FAILED, OPC_POP,
+    OPC_PUSH,
 };
 use crate::memory::Memory;
 use crate::{config, logging};
@@ -93,7 +94,7 @@ pub unsafe fn push<P: IoPath>(key: Key<P>, out: *mut u64, qd: c_int, sga: *const
     with(key, "demi_push", |libos| {
         let out = Out::new(out)?;
         // SAFETY: see above.
-        let bytes = unsafe { libos.memory.pin(get(sga)?) }?;
+        let bytes = unsafe { libos.memory.offer(array(sga)?) }?;
         // SAFETY: see above.
         unsafe { out.write(libos.engine.push(qd, bytes, None)?.number()) }
     })
@@ -110,7 +111,7 @@ pub unsafe fn pushto<P: IoPath>(
     with(key, "demi_pushto", |libos| {
         let out = Out::new(out)?;
         // SAFETY: see above.
-        let (bytes, to) = unsafe { (libos.memory.pin(get(sga)?)?, address(to, len)?) };
+        let (bytes, to) = unsafe { (libos.memory.offer(array(sga)?)?, address(to, len)?) };
         // SAFETY: see above.
         unsafe { out.write(libos.engine.push(qd, bytes, Some(to))?.number()) }
     })
@@ -216,7 +217,7 @@ pub fn sgaalloc<P: IoPath>(key: Key<P>, size: usize) -> SgArray {
 pub unsafe fn sgafree<P: IoPath>(key: Key<P>, sga: *mut SgArray) -> c_int {
     with(key, "demi_sgafree", |libos| {
         // SAFETY: see above.
-        let array = unsafe { get(sga) }?;
+        let array = unsafe { array(sga) }?;
         if let Some(buffer) = libos.memory.take_back(array.buf)? {
             libos.engine.pool().give(buffer);
         }
@@ -248,7 +249,8 @@ pub unsafe fn wait<P: IoPath>(key: Key<P>, out: *mut QResult, token: u64, timeou
         let (out, timeout) = (Out::new(out)?, unsafe { duration(timeout) }?);
         let done = libos.engine.wait(Token::from_number(token), timeout)?;
         // SAFETY: see above.
-        unsafe { out.write(result(&libos.memory, done)) }
+        unsafe { put(out.0, &libos.memory, done) };
+        Ok(())
     })
 }
 
@@ -273,7 +275,7 @@ pub unsafe fn wait_any<P: IoPath>(
         let (place, done) = libos.engine.wait_any(&libos.tokens, timeout)?;
         // SAFETY: see above.
         unsafe {
-            out.write(result(&libos.memory, done))?;
+            put(out.0, &libos.memory, done);
             offset.write(place as c_int)
         }
     })
@@ -295,7 +297,7 @@ pub unsafe fn wait_next_n<P: IoPath>(
         let found = libos.engine.wait_next_n(most, timeout, |done| {
             // SAFETY: see above: there is room for `most` results, and no more than these come.
             unsafe {
-                place.write_unaligned(result(memory, done));
+                put(place, memory, done);
                 place = place.add(1);
             }
         })?;
@@ -355,6 +357,28 @@ unsafe fn get<T: Copy>(place: *const T) -> Result<T, Errno> {
     }
     // SAFETY: promised by the caller.
     Ok(unsafe { place.read_unaligned() })
+}
+
+/// What the program passes of an array, each field by a read of its own: of the whole the compiler makes single bytes.
+///
+/// # Safety
+/// The place is null, or has an array.
+#[inline(always)]
+unsafe fn array(place: *const SgArray) -> Result<SgArray, Errno> {
+    if place.is_null() {
+        return Err(Errno::EINVAL);
+    }
+    // SAFETY: promised by the caller.
+    unsafe {
+        let buf = (&raw const (*place).buf).read_unaligned();
+        let numsegs = (&raw const (*place).numsegs).read_unaligned();
+        let first = (&raw const (*place).segs).cast::<Segment>();
+        let segs = [Segment {
+            buf: (&raw const (*first).buf).read_unaligned(),
+            len: (&raw const (*first).len).read_unaligned(),
+        }];
+        Ok(SgArray { buf, numsegs, segs, addr: SockAddrIn::NONE })
+    }
 }
 
 /// # Safety
@@ -417,29 +441,41 @@ fn option_bytes(name: OptionName) -> u32 {
 }
 
 /// Buffers that were freed while they were pushed go back to the pool.
+#[inline(always)]
 fn recycle<P: IoPath>(libos: &mut LibOs<P>) {
     while let Some(buffer) = libos.memory.late() {
         libos.engine.pool().give(buffer);
     }
 }
 
+/// Write down what came of an operation.
+///
+/// # Safety
+/// The place has room for a result.
 #[inline(always)]
-fn result(memory: &Memory, done: Completion) -> QResult {
+unsafe fn put(place: *mut QResult, memory: &Memory, done: Completion) {
+    let (qd, qt) = (done.qd, done.token.number());
+    // One write for each outcome, so that what is known of it stays in registers.
+    let write = |opcode, ret, value| {
+        // SAFETY: promised by the caller.
+        unsafe { QResult { opcode, qd, qt, ret, value }.store(place) };
+    };
     let nothing = Value { sga: SgArray::NONE };
-    let (opcode, ret, value) = match done.outcome {
-        Outcome::Pushed => (OPC_PUSH, 0, nothing),
-        Outcome::Connected => (OPC_CONNECT, 0, nothing),
-        Outcome::Failed(errno) => (OPC_FAILED, errno.number().into(), nothing),
-        Outcome::Popped(buffer, from) => {
-            let addr = from.map_or(SockAddrIn::NONE, SockAddrIn::from);
-            (OPC_POP, 0, Value { sga: memory.hand_out(buffer, addr) })
+    match done.outcome {
+        Outcome::Pushed => write(OPC_PUSH, 0, nothing),
+        Outcome::Connected => write(OPC_CONNECT, 0, nothing),
+        Outcome::Failed(errno) => write(OPC_FAILED, errno.number().into(), nothing),
+        Outcome::Popped(buffer, None) => {
+            write(OPC_POP, 0, Value { sga: memory.hand_out(buffer, SockAddrIn::NONE) });
+        }
+        Outcome::Popped(buffer, Some(from)) => {
+            write(OPC_POP, 0, Value { sga: memory.hand_out(buffer, from.into()) });
         }
         Outcome::Accepted(qd, peer) => {
             // The rest of the union is zero, too.
             let mut value = nothing;
             value.accepted = AcceptResult { qd, addr: peer.into() };
-            (OPC_ACCEPT, 0, value)
+            write(OPC_ACCEPT, 0, value);
         }
-    };
-    QResult { opcode, qd: done.qd, qt: done.token.number(), ret, value }
+    }
 }

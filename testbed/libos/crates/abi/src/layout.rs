@@ -83,6 +83,33 @@ const _: () = {
     assert!(offset_of!(QResult, value) == 24);
 };
 
+impl QResult {
+    /// Write it in pieces of 16 bytes: a program copies it in such pieces at once, and a processor gives a piece that was just
+    /// written from its store buffer only if it was written in one.
+    ///
+    /// # Safety
+    /// The place has room for it, aligned or not.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    pub unsafe fn store(self, place: *mut QResult) {
+        use std::arch::x86_64::{__m128i, _mm_set_epi64x, _mm_storeu_si128};
+        // SAFETY: as many bytes, and no padding (the assertions above); the members of the union are built upon one of zeros.
+        let words: [i64; 8] = unsafe { std::mem::transmute(self) };
+        for (at, pair) in words.chunks_exact(2).enumerate() {
+            // SAFETY: promised by the caller; SSE2 is part of x86-64.
+            unsafe { _mm_storeu_si128(place.cast::<__m128i>().add(at), _mm_set_epi64x(pair[1], pair[0])) };
+        }
+    }
+
+    /// # Safety
+    /// The place has room for it, aligned or not.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub unsafe fn store(self, place: *mut QResult) {
+        // SAFETY: promised by the caller.
+        unsafe { place.write_unaligned(self) };
+    }
+}
+
 impl SockAddrIn {
     pub const NONE: SockAddrIn = SockAddrIn { family: 0, port: [0; 2], address: [0; 4], zero: [0; 8] };
 }

@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::ffi::c_void;
 use std::rc::Rc;
 
-use queue::{Buffer, Errno};
+use queue::{Buffer, Errno, Offer};
 
 use crate::layout::{Segment, SgArray, SockAddrIn};
 
@@ -74,12 +74,13 @@ impl Memory {
         self.slots.borrow_mut().late.pop()
     }
 
-    /// Hold what is to be pushed: part of one of our arrays (checked), or memory of the program's own.
+    /// What is to be pushed: part of one of our arrays (checked), or memory of the program's own.
     ///
     /// # Safety
-    /// Memory of the program's own is readable, and stays as it is until the push is done.
+    /// Memory of the program's own is readable, and stays as it is until the push is done. Of ours nothing is freed while
+    /// the offer stands.
     #[inline(always)]
-    pub unsafe fn pin(self: &Rc<Memory>, array: SgArray) -> Result<Pinned, Errno> {
+    pub unsafe fn offer(self: &Rc<Memory>, array: SgArray) -> Result<Offered<'_>, Errno> {
         let Segment { buf, len } = array.segs[0];
         let len = len as usize;
         if array.numsegs != 1 || buf.is_null() || len == 0 {
@@ -87,7 +88,7 @@ impl Memory {
         }
         let start = buf.cast_const().cast::<u8>();
         if array.buf.is_null() {
-            return Ok(Pinned { start, len, held: None });
+            return Ok(Offered { start, len, part_of: None });
         }
         let slots = &mut *self.slots.borrow_mut();
         let (index, slot) = slots.find(array.buf)?;
@@ -98,8 +99,7 @@ impl Memory {
         if (start as usize) < whole.start as usize || end > whole.end as usize {
             return Err(Errno::EINVAL);
         }
-        slot.pins += 1;
-        Ok(Pinned { start, len, held: Some((Rc::clone(self), index)) })
+        Ok(Offered { start, len, part_of: Some((self, index)) })
     }
 
     fn unpin(&self, index: u32) {
@@ -132,6 +132,29 @@ fn handle(index: u32, generation: u32) -> *mut c_void {
     ((generation as usize) << 32 | (index as usize + 1)) as *mut c_void
 }
 
+/// Bytes that a push is to send.
+pub struct Offered<'a> {
+    start: *const u8,
+    len: usize,
+    part_of: Option<(&'a Rc<Memory>, u32)>,
+}
+
+impl Offer<Pinned> for Offered<'_> {
+    fn bytes(&self) -> &[u8] {
+        // SAFETY: one of our buffers, which is there as long as the offer (`Memory::offer`), checked to be inside it; or the
+        // program's memory, which it promised (demi.h) to leave alone until the push is done. The pointer is not null.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+
+    fn keep(self) -> Pinned {
+        let held = self.part_of.map(|(memory, index)| {
+            memory.slots.borrow_mut().slots[index as usize].pins += 1;
+            (Rc::clone(memory), index)
+        });
+        Pinned { start: self.start, len: self.len, held }
+    }
+}
+
 /// Bytes of a push under way.
 pub struct Pinned {
     start: *const u8,
@@ -141,8 +164,7 @@ pub struct Pinned {
 
 impl AsRef<[u8]> for Pinned {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: one of our buffers, which the pin keeps, checked to be inside it; or the program's memory, which it
-        // promised (demi.h) to leave alone until the push is done. The pointer is not null (`Memory::pin`).
+        // SAFETY: as of an offer; our buffer is kept by the pin.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }
@@ -167,7 +189,7 @@ mod tests {
 
     fn pin(memory: &Rc<Memory>, array: SgArray) -> Result<Pinned, Errno> {
         // SAFETY: the arrays of these tests are the memory's own or static.
-        unsafe { memory.pin(array) }
+        unsafe { memory.offer(array) }.map(Offer::keep)
     }
 
     #[test]

@@ -2,8 +2,14 @@
 //! Buffers that an I/O path fills, and the pool that they come from and go back to.
 
 /// Bytes of a fixed capacity, filled from the front.
-#[derive(Debug, Default)]
-pub struct Buffer {
+///
+/// One word: it goes by many hands (a path's, an operation's, the program's), and what is written word by word and read in
+/// one piece right after costs more time than a look behind a pointer.
+#[derive(Debug)]
+pub struct Buffer(Box<Content>);
+
+#[derive(Debug)]
+struct Content {
     bytes: Box<[u8]>,
     len: usize,
 }
@@ -11,60 +17,88 @@ pub struct Buffer {
 impl Buffer {
     /// An empty buffer that can take `capacity` bytes.
     pub fn with_capacity(capacity: usize) -> Buffer {
-        Buffer { bytes: vec![0; capacity].into_boxed_slice(), len: 0 }
+        Buffer(Box::new(Content { bytes: vec![0; capacity].into_boxed_slice(), len: 0 }))
     }
 
     pub fn capacity(&self) -> usize {
-        self.bytes.len()
+        self.0.bytes.len()
     }
 
     pub fn len(&self) -> usize {
-        self.len
+        self.0.len
     }
 
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.0.len == 0
     }
 
     /// What was filled.
+    #[inline(always)]
     pub fn filled(&self) -> &[u8] {
-        &self.bytes[..self.len]
+        &self.0.bytes[..self.0.len]
     }
 
     /// What was filled, to be changed.
+    #[inline(always)]
     pub fn filled_mut(&mut self) -> &mut [u8] {
-        &mut self.bytes[..self.len]
+        &mut self.0.bytes[..self.0.len]
     }
 
     /// The room behind what was filled: write there, then say how much by [`Buffer::advance`].
+    #[inline(always)]
     pub fn spare(&mut self) -> &mut [u8] {
-        &mut self.bytes[self.len..]
+        &mut self.0.bytes[self.0.len..]
     }
 
     /// Count `count` bytes of the room as filled.
     ///
     /// # Panics
     /// There is less room.
+    #[inline(always)]
     pub fn advance(&mut self, count: usize) {
-        assert!(
-            count <= self.bytes.len() - self.len,
-            "advance by {count} bytes, room for {}",
-            self.bytes.len() - self.len
-        );
-        self.len += count;
+        let room = self.0.bytes.len() - self.0.len;
+        if count > room {
+            overrun(count, room);
+        }
+        self.0.len += count;
     }
 
     /// Copy as much of `bytes` as there is room for; how much that was.
+    #[inline(always)]
     pub fn append(&mut self, bytes: &[u8]) -> usize {
-        let count = bytes.len().min(self.bytes.len() - self.len);
-        self.bytes[self.len..self.len + count].copy_from_slice(&bytes[..count]);
-        self.len += count;
+        let count = bytes.len().min(self.0.bytes.len() - self.0.len);
+        self.0.bytes[self.0.len..self.0.len + count].copy_from_slice(&bytes[..count]);
+        self.0.len += count;
         count
     }
 
     /// Forget what was filled.
     pub fn clear(&mut self) {
-        self.len = 0;
+        self.0.len = 0;
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn overrun(count: usize, room: usize) -> ! {
+    panic!("advance by {count} bytes, room for {room}");
+}
+
+/// Bytes offered for a push: only looked at where the path takes them at once, kept as a `B` where it does not.
+pub trait Offer<B> {
+    fn bytes(&self) -> &[u8];
+
+    /// Keep them, at the same place, until the push is done.
+    fn keep(self) -> B;
+}
+
+impl<B: AsRef<[u8]>> Offer<B> for B {
+    fn bytes(&self) -> &[u8] {
+        self.as_ref()
+    }
+
+    fn keep(self) -> B {
+        self
     }
 }
 
@@ -72,6 +106,8 @@ impl Buffer {
 const CLASSES: [usize; 3] = [2048, 16384, 65536];
 /// So many free bytes of each class are kept, the rest goes back to the allocator.
 const KEPT_BYTES: usize = 16 << 20;
+/// The same in buffers; a table, because a division takes as long as all else that is done with a buffer that comes back.
+const KEPT: [usize; CLASSES.len()] = [KEPT_BYTES / CLASSES[0], KEPT_BYTES / CLASSES[1], KEPT_BYTES / CLASSES[2]];
 
 /// Free buffers by class, so that a push or pop in steady state allocates nothing.
 #[derive(Debug, Default)]
@@ -86,6 +122,7 @@ impl Pool {
     pub const SMALLEST: usize = CLASSES[0];
 
     /// An empty buffer that can take at least `capacity` bytes.
+    #[inline(always)]
     pub fn take(&mut self, capacity: usize) -> Buffer {
         match CLASSES.iter().position(|&class| capacity <= class) {
             Some(at) => self.free[at].pop().unwrap_or_else(|| Buffer::with_capacity(CLASSES[at])),
@@ -102,9 +139,10 @@ impl Pool {
     }
 
     /// Take a buffer back; one of no class is let go.
+    #[inline(always)]
     pub fn give(&mut self, mut buffer: Buffer) {
         let Some(at) = CLASSES.iter().position(|&class| class == buffer.capacity()) else { return };
-        if self.free[at].len() < KEPT_BYTES / CLASSES[at] {
+        if self.free[at].len() < KEPT[at] {
             buffer.clear();
             self.free[at].push(buffer);
         }
@@ -143,7 +181,7 @@ mod tests {
         pool.give(first);
         let again = pool.take(1460);
         assert!(again.is_empty());
-        assert_eq!(again.bytes.as_ptr(), address);
+        assert_eq!(again.0.bytes.as_ptr(), address);
         assert_eq!(pool.take(Pool::LARGEST + 1).capacity(), Pool::LARGEST + 1);
     }
 

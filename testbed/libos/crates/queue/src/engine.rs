@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use crate::descriptor::{Descriptor, Descriptors, Kind, Stage, KINDS};
 use crate::operation::{Operations, Outcome, Request, Token};
-use crate::{Buffer, Config, Errno, IoPath, OptionName, Pool, SocketKind, SocketOption};
+use crate::{Buffer, Config, Errno, IoPath, Offer, OptionName, Pool, SocketKind, SocketOption};
 
 /// So many operations of a kind may end in one turn of a queue before the next queue has its turn.
 const TURN: usize = 8;
@@ -135,10 +135,11 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
         Ok(token)
     }
 
-    /// Send `bytes`, which must not be empty, to the peer, or to `to` where the socket is a datagram's.
-    pub fn push(&mut self, qd: i32, bytes: B, to: Option<SocketAddrV4>) -> Result<Token, Errno> {
+    /// Send what is offered, which must not be empty, to the peer, or to `to` where the socket is a datagram's.
+    #[inline(always)]
+    pub fn push(&mut self, qd: i32, offer: impl Offer<B>, to: Option<SocketAddrV4>) -> Result<Token, Errno> {
         let found = self.descriptors.get(qd)?;
-        if bytes.as_ref().is_empty() {
+        if offer.bytes().is_empty() {
             return Err(Errno::EINVAL);
         }
         match (found.socket, found.stage) {
@@ -151,17 +152,16 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             _ => {}
         }
         if !found.lists[Kind::Push as usize].is_empty() {
-            return self.submit(qd, Kind::Push, Request::Push { bytes, sent: 0, to });
+            return self.submit(qd, Kind::Push, Request::Push { bytes: offer.keep(), sent: 0, to });
         }
         self.operations.make_room()?;
         let mut sent = 0;
-        match self.path.poll_push(&mut found.queue, bytes.as_ref(), &mut sent, to) {
-            Poll::Ready(result) => {
-                self.operations.start_done(qd, result.map_or_else(Outcome::Failed, |()| Outcome::Pushed))
-            }
+        match self.path.poll_push(&mut found.queue, offer.bytes(), &mut sent, to) {
+            Poll::Ready(Ok(())) => self.operations.start_done(qd, Outcome::Pushed),
+            Poll::Ready(Err(errno)) => self.operations.start_done(qd, Outcome::Failed(errno)),
             Poll::Pending => {
                 let list = &mut found.lists[Kind::Push as usize];
-                let token = self.operations.start(list, qd, Request::Push { bytes, sent, to })?;
+                let token = self.operations.start(list, qd, Request::Push { bytes: offer.keep(), sent, to })?;
                 self.activate(qd);
                 Ok(token)
             }
@@ -169,6 +169,7 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
     }
 
     /// Receive.
+    #[inline(always)]
     pub fn pop(&mut self, qd: i32) -> Result<Token, Errno> {
         let found = self.descriptors.get(qd)?;
         match (found.socket, found.stage) {
@@ -180,11 +181,8 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             return self.submit(qd, Kind::Pop, Request::Pop);
         }
         self.operations.make_room()?;
-        match self.path.poll_pop(&mut found.queue, &mut self.landing) {
-            Poll::Ready(result) => {
-                let outcome = popped(result, &mut self.landing, &mut self.pool);
-                self.operations.start_done(qd, outcome)
-            }
+        match receive(&mut self.path, &mut found.queue, &mut self.landing, &mut self.pool) {
+            Poll::Ready(outcome) => self.operations.start_done(qd, outcome),
             Poll::Pending => {
                 let token = self.operations.start(&mut found.lists[Kind::Pop as usize], qd, Request::Pop)?;
                 self.activate(qd);
@@ -291,6 +289,23 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
         moved
     }
 
+    /// Look so many times whether bytes wait for a pop, and poll it where they do; whether it ended.
+    pub(crate) fn glance(&mut self, times: u32) -> bool {
+        for _ in 0..times {
+            std::hint::spin_loop();
+            for place in 0..self.active.len() {
+                let qd = self.active[place];
+                let Ok(found) = self.descriptors.get(qd) else { continue };
+                if !found.lists[Kind::Pop as usize].is_empty() && self.path.waiting(&found.queue) > 0 {
+                    let moved = self.poll_head(qd, Kind::Pop);
+                    self.stale |= moved;
+                    return moved;
+                }
+            }
+        }
+        false
+    }
+
     /// Poll operations of a kind on a queue until one is pending, but not for ever; whether any ended.
     fn poll_turn(&mut self, qd: i32, kind: Kind) -> bool {
         for done in 0..TURN {
@@ -323,10 +338,9 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
             Request::Push { bytes, sent, to } => {
                 self.path.poll_push(&mut found.queue, bytes.as_ref(), sent, *to).map_ok(|()| Outcome::Pushed)
             }
-            Request::Pop => match self.path.poll_pop(&mut found.queue, &mut self.landing) {
-                Poll::Ready(result) => {
+            Request::Pop => match receive(&mut self.path, &mut found.queue, &mut self.landing, &mut self.pool) {
+                Poll::Ready(outcome) => {
                     // Its stage stays what it is: a queue that pops is no longer connecting.
-                    let outcome = popped(result, &mut self.landing, &mut self.pool);
                     self.operations.finish_head(&mut found.lists[kind as usize], outcome);
                     return true;
                 }
@@ -359,15 +373,28 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
     }
 }
 
-/// What a pop came to.
-fn popped(result: Result<Option<SocketAddrV4>, Errno>, landing: &mut Buffer, pool: &mut Pool) -> Outcome {
-    match result {
-        Ok(from) => Outcome::Popped(land(landing, pool), from),
-        Err(errno) => Outcome::Failed(errno),
+/// Poll a pop.
+#[inline(always)]
+fn receive<P: IoPath>(path: &mut P, queue: &mut P::Queue, landing: &mut Buffer, pool: &mut Pool) -> Poll<Outcome> {
+    let waiting = path.waiting(queue);
+    if waiting == 0 {
+        return path.poll_pop(queue, landing).map(|result| match result {
+            Ok(from) => Outcome::Popped(land(landing, pool), from),
+            Err(errno) => Outcome::Failed(errno),
+        });
     }
+    let mut buffer = pool.take(waiting.min(Pool::LARGEST));
+    let failed = match path.poll_pop(queue, &mut buffer) {
+        Poll::Ready(Ok(from)) => return Poll::Ready(Outcome::Popped(buffer, from)),
+        Poll::Ready(Err(errno)) => Poll::Ready(Outcome::Failed(errno)),
+        Poll::Pending => Poll::Pending,
+    };
+    pool.give(buffer);
+    failed
 }
 
 /// Give what was received in a buffer of its own, so that many small messages do not each hold a large buffer.
+#[inline(always)]
 fn land(landing: &mut Buffer, pool: &mut Pool) -> Buffer {
     if landing.len() > Pool::SMALLEST {
         return std::mem::replace(landing, pool.take(Pool::LARGEST));

@@ -14,7 +14,7 @@ mod operation;
 mod path;
 mod wait;
 
-pub use buffer::{Buffer, Pool};
+pub use buffer::{Buffer, Offer, Pool};
 pub use config::{Config, InetConfig, KeepAlive, TcpOptions};
 pub use engine::Engine;
 pub use errno::Errno;

@@ -57,23 +57,34 @@ pub(crate) enum Request<B> {
     Pop,
 }
 
-#[derive(Debug)]
-enum State<B> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum State {
     Free,
-    Pending(Request<B>),
-    /// The number counts completions of the engine.
-    Done(u64, Outcome),
+    Pending,
+    Done,
 }
 
 /// A slot; `next` and `before` chain it to others of its list, or of the free slots.
+///
+/// What is asked for and what came of it lie side by side and not in the state: an enumeration of both would be moved as a
+/// whole, most of it for nothing, right after parts of it were written.
 #[derive(Debug)]
 struct Slot<B> {
     token: Token,
     qd: i32,
-    state: State<B>,
+    state: State,
     before: u32,
     next: u32,
+    /// While it is pending; else [`Request::Pop`], which holds nothing.
+    request: Request<B>,
+    /// Once it is done; else [`NO_OUTCOME`].
+    outcome: Outcome,
+    /// Which completion of the engine it was, once it is done.
+    completion: u64,
 }
+
+/// Holds nothing.
+const NO_OUTCOME: Outcome = Outcome::Connected;
 
 /// The ends of a chain of slots, oldest first.
 #[derive(Clone, Copy, Debug)]
@@ -113,20 +124,19 @@ impl<B> Default for Operations<B> {
 impl<B> Operations<B> {
     /// Start an operation at the end of `list`; `ENOBUFS` where a token cannot name one more.
     pub fn start(&mut self, list: &mut List, qd: i32, request: Request<B>) -> Result<Token, Errno> {
-        let (index, token) = self.fill(qd, State::Pending(request))?;
+        let (index, token) = self.occupy(qd, State::Pending)?;
+        self.slots[index as usize].request = request;
         self.pending += 1;
-        self.append(list, index);
+        append(&mut self.slots, list, index);
         Ok(token)
     }
 
     /// Note an operation that was done at once, and so never was in a list.
     #[inline(always)]
     pub fn start_done(&mut self, qd: i32, outcome: Outcome) -> Result<Token, Errno> {
-        self.completions += 1;
-        let (index, token) = self.fill(qd, State::Done(self.completions, outcome))?;
-        let mut done = self.done;
-        self.append(&mut done, index);
-        self.done = done;
+        let (index, token) = self.occupy(qd, State::Done)?;
+        self.settle(index, outcome);
+        append(&mut self.slots, &mut self.done, index);
         Ok(token)
     }
 
@@ -140,8 +150,9 @@ impl<B> Operations<B> {
         Ok(())
     }
 
+    /// Take a free slot.
     #[inline(always)]
-    fn fill(&mut self, qd: i32, state: State<B>) -> Result<(u32, Token), Errno> {
+    fn occupy(&mut self, qd: i32, state: State) -> Result<(u32, Token), Errno> {
         let index = match self.free.pop() {
             Some(index) => index,
             None => self.grow()?,
@@ -155,21 +166,38 @@ impl<B> Operations<B> {
         Ok((index, slot.token))
     }
 
+    /// Write down what came of the operation in a slot.
+    #[inline(always)]
+    fn settle(&mut self, index: u32, outcome: Outcome) {
+        self.completions += 1;
+        let slot = &mut self.slots[index as usize];
+        slot.completion = self.completions;
+        // There was none: nothing is to be dropped, which the compiler cannot know.
+        std::mem::forget(std::mem::replace(&mut slot.outcome, outcome));
+    }
+
     fn grow(&mut self) -> Result<u32, Errno> {
         if self.slots.len() >= 1 << INDEX_BITS {
             return Err(Errno::ENOBUFS);
         }
         let index = self.slots.len() as u32;
-        self.slots.push(Slot { token: Token(u64::from(index)), qd: 0, state: State::Free, before: NONE, next: NONE });
+        self.slots.push(Slot {
+            token: Token(u64::from(index)),
+            qd: 0,
+            state: State::Free,
+            before: NONE,
+            next: NONE,
+            request: Request::Pop,
+            outcome: NO_OUTCOME,
+            completion: 0,
+        });
         Ok(index)
     }
 
     /// The oldest operation of a list that is still pending.
     pub fn head(&mut self, list: List) -> Option<&mut Request<B>> {
-        match self.slots.get_mut(list.first as usize).map(|slot| &mut slot.state) {
-            Some(State::Pending(request)) => Some(request),
-            _ => None,
-        }
+        let slot = self.slots.get_mut(list.first as usize)?;
+        (slot.state == State::Pending).then_some(&mut slot.request)
     }
 
     /// The token of the oldest operation of a list.
@@ -181,26 +209,26 @@ impl<B> Operations<B> {
     #[inline(always)]
     pub fn finish_head(&mut self, list: &mut List, outcome: Outcome) {
         let index = list.first;
-        self.unlink(list, index);
-        self.completions += 1;
+        unlink(&mut self.slots, list, index);
         self.pending -= 1;
-        self.slots[index as usize].state = State::Done(self.completions, outcome);
-        let mut done = self.done;
-        self.append(&mut done, index);
-        self.done = done;
+        let slot = &mut self.slots[index as usize];
+        slot.state = State::Done;
+        if !matches!(slot.request, Request::Pop) {
+            slot.request = Request::Pop;
+        }
+        self.settle(index, outcome);
+        append(&mut self.slots, &mut self.done, index);
     }
 
     /// Whether the token names an operation whose result was not taken yet.
     pub fn knows(&self, token: Token) -> bool {
-        self.slots.get(token.index()).is_some_and(|slot| slot.token == token && !matches!(slot.state, State::Free))
+        self.slots.get(token.index()).is_some_and(|slot| slot.token == token && slot.state != State::Free)
     }
 
     /// Which completion the operation was, where it is done: the lower, the earlier.
     pub fn done_as(&self, token: Token) -> Option<u64> {
-        match self.slots.get(token.index()) {
-            Some(Slot { token: found, state: State::Done(number, _), .. }) if *found == token => Some(*number),
-            _ => None,
-        }
+        let slot = self.slots.get(token.index())?;
+        (slot.token == token && slot.state == State::Done).then_some(slot.completion)
     }
 
     /// The operation that was done first, of those whose results were not taken.
@@ -222,40 +250,41 @@ impl<B> Operations<B> {
     #[inline(always)]
     pub fn take(&mut self, token: Token) -> Option<Completion> {
         let slot = self.slots.get_mut(token.index()).filter(|slot| slot.token == token)?;
-        if !matches!(slot.state, State::Done(..)) {
+        if slot.state != State::Done {
             return None;
         }
-        let State::Done(_, outcome) = std::mem::replace(&mut slot.state, State::Free) else { return None };
+        slot.state = State::Free;
+        let outcome = std::mem::replace(&mut slot.outcome, NO_OUTCOME);
         let (index, qd) = (token.index() as u32, slot.qd);
-        let mut done = self.done;
-        self.unlink(&mut done, index);
-        self.done = done;
+        unlink(&mut self.slots, &mut self.done, index);
         self.free.push(index);
         Some(Completion { token, qd, outcome })
     }
+}
 
-    #[inline(always)]
-    fn append(&mut self, list: &mut List, index: u32) {
-        self.slots[index as usize].before = list.last;
-        self.slots[index as usize].next = NONE;
-        match self.slots.get_mut(list.last as usize) {
-            Some(last) => last.next = index,
-            None => list.first = index,
-        }
-        list.last = index;
+/// Chain a slot to the end of a list.
+#[inline(always)]
+fn append<B>(slots: &mut [Slot<B>], list: &mut List, index: u32) {
+    let slot = &mut slots[index as usize];
+    (slot.before, slot.next) = (list.last, NONE);
+    match slots.get_mut(list.last as usize) {
+        Some(last) => last.next = index,
+        None => list.first = index,
     }
+    list.last = index;
+}
 
-    #[inline(always)]
-    fn unlink(&mut self, list: &mut List, index: u32) {
-        let (before, next) = (self.slots[index as usize].before, self.slots[index as usize].next);
-        match self.slots.get_mut(before as usize) {
-            Some(slot) => slot.next = next,
-            None => list.first = next,
-        }
-        match self.slots.get_mut(next as usize) {
-            Some(slot) => slot.before = before,
-            None => list.last = before,
-        }
+/// Take a slot out of the list that it is in.
+#[inline(always)]
+fn unlink<B>(slots: &mut [Slot<B>], list: &mut List, index: u32) {
+    let Slot { before, next, .. } = slots[index as usize];
+    match slots.get_mut(before as usize) {
+        Some(slot) => slot.next = next,
+        None => list.first = next,
+    }
+    match slots.get_mut(next as usize) {
+        Some(slot) => slot.before = before,
+        None => list.last = before,
     }
 }
 

@@ -49,8 +49,8 @@ pub trait IoPath: Sized {
     /// How long a wait polls without anything moving before it idles, where the configuration says nothing.
     const SPIN: Duration = Duration::from_micros(20);
 
-    /// How many times a wait polls between two looks at the clock: more than once where polling is quicker than looking.
-    const GLANCES: u32 = 1;
+    /// How many times a wait asks for [`IoPath::waiting`] bytes between two polls: where that is much quicker than to poll.
+    const GLANCES: u32 = 0;
 
     /// So long an engine that ends tries to send what is unsent.
     const LAST_WORDS: Duration = Duration::from_secs(2);
@@ -86,6 +86,12 @@ pub trait IoPath: Sized {
     /// Receive into the empty buffer `into` (room for the longest datagram), with the sender of a datagram. Ready and
     /// still empty on a stream or pipe: the peer closed, and every later pop says so again. Pending: `into` is still empty.
     fn poll_pop(&mut self, queue: &mut Self::Queue, into: &mut Buffer) -> Poll<Result<Option<SocketAddrV4>, Errno>>;
+
+    /// How many bytes lie there for the next pop, where the path knows without receiving them: its buffer has room for those
+    /// and not for the longest datagram. 0: nothing, or nobody knows.
+    fn waiting(&self, _queue: &Self::Queue) -> usize {
+        0
+    }
 
     /// The part of a close that takes time: what is unsent, the FIN and its acknowledgement. Polled until it is ready (an
     /// error is logged by whoever closes, not told), then the queue is dropped. The descriptor is free at once.

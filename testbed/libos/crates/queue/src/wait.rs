@@ -15,6 +15,12 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
     /// `EINVAL`: no such token, or its result was taken. `ETIMEDOUT`: not done in time; the token stays good. What is done
     /// already never times out.
     pub fn wait(&mut self, token: Token, timeout: Option<Duration>) -> Result<Completion, Errno> {
+        if let Some(done) = self.operations.take(token) {
+            if !P::SELF_DRIVEN {
+                self.path.attend();
+            }
+            return Ok(done);
+        }
         if !self.operations.knows(token) {
             return Err(Errno::EINVAL);
         }
@@ -98,15 +104,9 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
         let mut looked = !(P::SELF_DRIVEN && self.spin.is_zero());
         // Whether the clock was read after the last pause.
         let mut fresh = true;
-        let glances = if self.spin.is_zero() { 1 } else { P::GLANCES };
+        let glances = if self.spin.is_zero() { 0 } else { P::GLANCES };
         loop {
-            let mut moved = self.step(now);
-            for _ in 1..glances {
-                if moved {
-                    break;
-                }
-                moved = self.step(now);
-            }
+            let moved = self.step(now) || self.glance(glances);
             if ready(&self.operations) {
                 return Ok(());
             }

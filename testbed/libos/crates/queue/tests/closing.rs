@@ -24,6 +24,10 @@ struct Seen {
     open: Cell<usize>,
     pops: Cell<usize>,
     panics: Cell<bool>,
+    /// So often it was asked for waiting bytes.
+    glances: Cell<usize>,
+    /// From this look on there are some.
+    bytes_at: Cell<Option<usize>>,
 }
 
 thread_local! {
@@ -77,10 +81,22 @@ impl IoPath for Slow {
         *sent = bytes.len();
         Poll::Ready(Ok(()))
     }
-    fn poll_pop(&mut self, _: &mut Queue, _: &mut Buffer) -> Poll<Result<Option<SocketAddrV4>, Errno>> {
+    fn poll_pop(&mut self, _: &mut Queue, into: &mut Buffer) -> Poll<Result<Option<SocketAddrV4>, Errno>> {
         self.0.pops.set(self.0.pops.get() + 1);
         assert!(!self.0.panics.get(), "as the test wants it");
+        if self.0.bytes_at.get().is_some_and(|at| self.0.glances.get() >= at) {
+            assert_eq!(into.append(b"bytes"), 5);
+            return Poll::Ready(Ok(None));
+        }
         Poll::Pending
+    }
+    fn waiting(&self, _: &Queue) -> usize {
+        self.0.glances.set(self.0.glances.get() + 1);
+        if self.0.bytes_at.get().is_some_and(|at| self.0.glances.get() >= at) {
+            5
+        } else {
+            0
+        }
     }
     fn poll_close(&mut self, _: &mut Queue) -> Poll<Result<(), Errno>> {
         self.0.closes.set(self.0.closes.get() + 1);
@@ -197,15 +213,34 @@ fn a_refusal_to_connect_is_the_result_and_the_socket_is_as_before() {
 }
 
 #[test]
-fn a_path_is_polled_several_times_between_two_looks_at_the_clock_where_a_wait_may_spin() {
-    for (spin, polls) in [(Duration::from_secs(3600), Slow::GLANCES as usize), (Duration::ZERO, 1)] {
+fn a_wait_that_may_spin_looks_for_bytes_several_times_between_two_polls() {
+    for (spin, looks) in [(Duration::from_secs(3600), Slow::GLANCES as usize), (Duration::ZERO, 0)] {
         let mut engine: Engine<Slow, Vec<u8>> =
             Engine::open(&Config { spin: Some(spin), ..Config::default() }).unwrap();
         let qd = engine.socket(SocketKind::Datagram).unwrap();
         engine.bind(qd, ANYWHERE).unwrap();
+        let seen = SEEN.with(Rc::clone);
         let token = engine.pop(qd).unwrap();
-        let before = SEEN.with(|seen| seen.polls.get());
+        let before = (seen.polls.get(), seen.pops.get(), seen.glances.get());
         assert_eq!(engine.wait(token, NOW).unwrap_err(), Errno::ETIMEDOUT);
-        assert_eq!(SEEN.with(|seen| seen.polls.get()) - before, polls);
+        // A poll of a pop asks once, too: the buffer should fit.
+        let after = (seen.polls.get() - before.0, seen.pops.get() - before.1, seen.glances.get() - before.2);
+        assert_eq!(after, (1, 1, looks + 1));
     }
+}
+
+#[test]
+fn bytes_that_come_between_two_polls_end_a_pop() {
+    let mut engine: Engine<Slow, Vec<u8>> =
+        Engine::open(&Config { spin: Some(Duration::from_secs(3600)), ..Config::default() }).unwrap();
+    let qd = engine.socket(SocketKind::Datagram).unwrap();
+    engine.bind(qd, ANYWHERE).unwrap();
+    let seen = SEEN.with(Rc::clone);
+    let token = engine.pop(qd).unwrap();
+    let polls = seen.polls.get();
+    // The next look is that of the poll; the third one after it is a glance.
+    seen.bytes_at.set(Some(seen.glances.get() + 4));
+    let done = engine.wait(token, None).unwrap();
+    assert!(matches!(&done.outcome, Outcome::Popped(buffer, None) if buffer.filled() == b"bytes"), "{done:?}");
+    assert_eq!(seen.polls.get() - polls, 1, "the path was polled before, and not again");
 }

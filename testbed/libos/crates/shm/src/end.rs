@@ -112,13 +112,15 @@ impl End {
     ///
     /// # Errors
     /// `ECONNRESET`: nobody will read it: the other end was closed, or its process died. `EPROTO`: see [`Writer::write`].
+    #[inline(always)]
     pub fn push(&self, bytes: &[u8]) -> Result<usize, Errno> {
         let inner = &*self.0;
         if inner.dead.get() || matches!(inner.theirs().state.load(Ordering::Acquire), CLOSED | RESET) {
             return Err(Errno::ECONNRESET);
         }
+        let counters = inner.two(&inner.region.rings).0;
         // SAFETY: ring `side` belongs to us as its only writer; its bytes are the `side`th part behind the header.
-        let count = unsafe { inner.writer.write(&inner.region.rings[inner.side], inner.bytes_of(inner.side), bytes)? };
+        let count = unsafe { inner.writer.write(counters, inner.bytes_of(inner.side), bytes)? };
         inner.blocked.set(count < bytes.len());
         if count > 0 {
             ring(&inner.bell, inner.theirs(), WANTS_BYTES);
@@ -130,6 +132,7 @@ impl End {
     ///
     /// # Errors
     /// `ECONNRESET`: all was read, and the other end broke off or died. `EPROTO`: see [`Reader::read`].
+    #[inline(always)]
     pub fn pop(&self, into: &mut Buffer) -> Result<Popped, Errno> {
         if self.read(into)? {
             return Ok(Popped::Bytes);
@@ -148,11 +151,12 @@ impl End {
         }
     }
 
+    #[inline(always)]
     fn read(&self, into: &mut Buffer) -> Result<bool, Errno> {
         let inner = &*self.0;
-        let other = 1 - inner.side;
-        // SAFETY: ring `other` has us as its only reader; its bytes are the `other`th part behind the header.
-        let count = unsafe { inner.reader.read(&inner.region.rings[other], inner.bytes_of(other), into.spare())? };
+        let counters = inner.two(&inner.region.rings).1;
+        // SAFETY: the other's ring has us as its only reader; its bytes are that part behind the header.
+        let count = unsafe { inner.reader.read(counters, inner.bytes_of(inner.side ^ 1), into.spare())? };
         into.advance(count);
         if count > 0 {
             ring(&inner.bell, inner.theirs(), WANTS_ROOM);
@@ -160,9 +164,12 @@ impl End {
         Ok(count > 0)
     }
 
-    /// Whether bytes came that nobody popped.
-    pub fn has_unread(&self) -> bool {
-        self.0.reader.has_bytes(&self.0.region.rings[1 - self.0.side])
+    /// How many bytes came that nobody popped.
+    #[inline(always)]
+    pub fn waiting(&self) -> usize {
+        let inner = &*self.0;
+        // SAFETY: as in `read`.
+        unsafe { inner.reader.waiting(inner.two(&inner.region.rings).1, inner.bytes_of(inner.side ^ 1)) }
     }
 
     /// Say goodbye, or break off; the first word counts.
@@ -188,11 +195,21 @@ impl Drop for End {
 
 impl Inner {
     fn ours(&self) -> &Side {
-        &self.region.sides[self.side]
+        self.two(&self.region.sides).0
     }
 
     fn theirs(&self) -> &Side {
-        &self.region.sides[1 - self.side]
+        self.two(&self.region.sides).1
+    }
+
+    /// Ours and the other's: what lies in the region lies there as a pair, that of side 0 first.
+    #[inline(always)]
+    fn two<'a, T>(&self, [first, second]: &'a [T; 2]) -> (&'a T, &'a T) {
+        if self.side == 0 {
+            (first, second)
+        } else {
+            (second, first)
+        }
     }
 
     fn bytes_of(&self, ring: usize) -> *mut u8 {
@@ -211,10 +228,10 @@ impl Sleeper for Inner {
     }
 
     fn changed(&self) -> bool {
-        let rings = &self.region.rings;
+        let (ours, theirs) = self.two(&self.region.rings);
         let now = (
-            rings[1 - self.side].written.0.load(Ordering::Acquire),
-            rings[self.side].read.0.load(Ordering::Acquire),
+            theirs.written.0.load(Ordering::Acquire),
+            ours.read.0.load(Ordering::Acquire),
             self.theirs().state.load(Ordering::Acquire),
         );
         self.seen.replace(now) != now

@@ -122,6 +122,7 @@ impl Hub {
 }
 
 /// Ring the bell of a side that sleeps for this reason; once, however often something changes.
+#[inline(always)]
 pub(crate) fn ring(bell: &Bell, side: &Side, reason: u32) {
     barrier::light(bell.registered);
     if side.sleeping.load(Ordering::Relaxed) & reason != 0 && side.sleeping.swap(0, Ordering::Relaxed) != 0 {

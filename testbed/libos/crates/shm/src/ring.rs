@@ -12,6 +12,9 @@ use crate::layout::{Counters, CAPACITY};
 
 const _: () = assert!(CAPACITY.is_power_of_two());
 
+/// Most bytes that can lie in a ring.
+const LARGEST: u64 = CAPACITY as u64;
+
 /// The writing end's own memory.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -34,16 +37,16 @@ impl Writer {
     ///
     /// # Safety
     /// `data` points to `CAPACITY` bytes that belong to this ring, and nobody else writes into it.
+    #[inline(always)]
     pub unsafe fn write(&self, counters: &Counters, data: *mut u8, bytes: &[u8]) -> Result<usize, Errno> {
         let written = self.written.get();
-        if CAPACITY - (written - self.read.get()) as usize <= bytes.len() {
+        let mut room = CAPACITY.wrapping_sub(written.wrapping_sub(self.read.get()) as usize);
+        if room <= bytes.len() {
             let read = counters.read.0.load(Ordering::Acquire);
-            if written.wrapping_sub(read) > CAPACITY as u64 {
-                return Err(Errno::EPROTO);
-            }
+            room = CAPACITY.checked_sub(written.wrapping_sub(read) as usize).ok_or(Errno::EPROTO)?;
             self.read.set(read);
         }
-        let count = bytes.len().min(CAPACITY - (written - self.read.get()) as usize);
+        let count = bytes.len().min(room);
         let at = written as usize & (CAPACITY - 1);
         let first = count.min(CAPACITY - at);
         // SAFETY: `at + first` and `count - first` are within the ring; the reader does not touch bytes that it was not
@@ -69,6 +72,7 @@ impl Reader {
     ///
     /// # Safety
     /// `data` points to `CAPACITY` bytes that belong to this ring, and nobody else reads from it.
+    #[inline(always)]
     pub unsafe fn read(&self, counters: &Counters, data: *const u8, into: &mut [u8]) -> Result<usize, Errno> {
         let read = self.read.get();
         if self.written.get() == read {
@@ -81,12 +85,6 @@ impl Reader {
         let count = into.len().min((self.written.get() - read) as usize);
         let at = read as usize & (CAPACITY - 1);
         if count == 0 {
-            // The first byte comes with the counter, not after it: whoever polls asks for both.
-            // SAFETY: a hint, within the ring.
-            #[cfg(target_arch = "x86_64")]
-            unsafe {
-                _mm_prefetch::<_MM_HINT_T0>(data.add(at).cast());
-            }
             return Ok(0);
         }
         let first = count.min(CAPACITY - at);
@@ -102,8 +100,24 @@ impl Reader {
         Ok(count)
     }
 
-    /// Whether bytes lie unread in the ring.
-    pub fn has_bytes(&self, counters: &Counters) -> bool {
-        counters.written.0.load(Ordering::Acquire) != self.read.get()
+    /// How many bytes lie unread in the ring; 0 also where the counters are nonsense, which [`Reader::read`] tells.
+    ///
+    /// # Safety
+    /// `data` points to `CAPACITY` bytes that belong to this ring.
+    #[inline(always)]
+    pub unsafe fn waiting(&self, counters: &Counters, data: *const u8) -> usize {
+        let read = self.read.get();
+        match counters.written.0.load(Ordering::Acquire).wrapping_sub(read) {
+            count @ 1..=LARGEST => count as usize,
+            _ => {
+                // The first byte comes with the counter, not after it: whoever looks asks for both.
+                // SAFETY: a hint, within the ring.
+                #[cfg(target_arch = "x86_64")]
+                unsafe {
+                    _mm_prefetch::<_MM_HINT_T0>(data.add(read as usize & (CAPACITY - 1)).cast());
+                }
+                0
+            }
+        }
     }
 }
