@@ -74,7 +74,7 @@ def test_each_patch_of_the_series_builds_and_boots_alone(version: str, init: Pat
             if count < len(series):
                 workshop.discard(kernel)
         assert len(kernels) == len(series), "each patch changes the kernel"
-        # Not the stored one: with precompiled headers the compiler numbers static symbols otherwise (decision 25).
+        # Not the stored one, which is compiled with precompiled headers: another one to the bit (decision 25).
         once = Workshop(folder=tmp_path / "once", source=source)
         with once.opened():
             at_once = sha256_file(once.build("once", ()))

@@ -56,7 +56,7 @@ pub fn packet(out: &mut Vec<u8>, time_ns: u64, wire_len: u32, parts: &[&[u8]], d
     for part in parts {
         out.extend_from_slice(part);
     }
-    out.extend_from_slice(&[0; 3][..padding]);
+    pad(out, kept);
     out.extend_from_slice(&words::<4, TAIL>(tail));
 }
 

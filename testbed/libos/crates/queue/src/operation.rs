@@ -173,7 +173,9 @@ impl<B> Operations<B> {
         let slot = &mut self.slots[index as usize];
         slot.completion = self.completions;
         // There was none: nothing is to be dropped, which the compiler cannot know.
-        std::mem::forget(std::mem::replace(&mut slot.outcome, outcome));
+        let before = std::mem::replace(&mut slot.outcome, outcome);
+        debug_assert!(matches!(before, Outcome::Connected), "{before:?}");
+        std::mem::forget(before);
     }
 
     fn grow(&mut self) -> Result<u32, Errno> {

@@ -15,11 +15,11 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
     /// `EINVAL`: no such token, or its result was taken. `ETIMEDOUT`: not done in time; the token stays good. What is done
     /// already never times out.
     pub fn wait(&mut self, token: Token, timeout: Option<Duration>) -> Result<Completion, Errno> {
-        if let Some(done) = self.operations.take(token) {
-            if !P::SELF_DRIVEN {
-                self.path.attend();
+        if P::SELF_DRIVEN {
+            // What is done needs no driving: one look at its slot.
+            if let Some(done) = self.operations.take(token) {
+                return Ok(done);
             }
-            return Ok(done);
         }
         if !self.operations.knows(token) {
             return Err(Errno::EINVAL);

@@ -77,7 +77,7 @@ impl Reader {
         let read = self.read.get();
         if self.written.get() == read {
             let written = counters.written.0.load(Ordering::Acquire);
-            if written.wrapping_sub(read) > CAPACITY as u64 {
+            if written.wrapping_sub(read) > LARGEST {
                 return Err(Errno::EPROTO);
             }
             self.written.set(written);
