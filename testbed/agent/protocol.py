@@ -62,7 +62,8 @@ class Channel:
     """The host's end of a channel.
 
     A request that was interrupted (by Ctrl-C, or by a watch that raised) leaves its reply pending: nothing more can be
-    asked until :meth:`drain` has fetched it.
+    asked until :meth:`drain` has fetched it. Ctrl-C raises between any two steps of Python: what was sent, and whether
+    the reply came, is known after each of them.
 
     Args:
         sock: A connected stream socket; the channel owns it from now on.
@@ -74,7 +75,10 @@ class Channel:
         self._watch = watch or _patient
         self._buffer = bytearray()
         self._chunk = memoryview(bytearray(_CHUNK))
-        self._half_sent = False
+        self._request = b""
+        self._sent: list[int] = []  # bytes of the request, by each call of send
+        self._got: list[int] = []  # bytes in the chunk, which belong at this place of the buffer
+        self._got_at = 0
         self._give_up_at = math.inf
         self.pending = False
 
@@ -95,20 +99,25 @@ class Channel:
         body = msgpack.packb({"op": op, **fields}, use_bin_type=True)
         if len(body) > FRAME_LIMIT:
             raise ValueError(f"{op!r} takes {FRAME_LIMIT} bytes at once, not {len(body)}")
+        self._request, self._sent = _LENGTH.pack(len(body)) + body, []
+        self._buffer.clear()  # of the reply before
         self.pending = True
-        self._send(_LENGTH.pack(len(body)) + body)
+        self._send()
         return self._await_reply(on_event)
 
     def drain(self, on_event: Callable[[Event], None], *, limit_s: float) -> Reply | None:
         """Wait, for ``limit_s`` wall-clock seconds at most, for the reply to a request that was interrupted.
 
+        What was not sent yet of the request is sent now.
+
         Returns:
-            The reply; None where none can be expected or none came.
+            The reply; None where none is due or none came.
         """
-        if not self.pending or self._half_sent:
+        if not self.pending:
             return None
         self._give_up_at = time.monotonic() + limit_s
         try:
+            self._send()
             return self._await_reply(on_event)
         except _GivenUp:
             return None
@@ -123,28 +132,29 @@ class Channel:
 
     def _await_reply(self, on_event: Callable[[Event], None]) -> Reply:
         while True:
-            message = self._receive()
+            message, end = self._receive()
             if "event" in message:
+                del self._buffer[:end]
                 on_event(message)
             else:
+                reply = _reply(message)
                 self.pending = False
-                return _reply(message)
+                return reply
 
-    def _send(self, data: bytes) -> None:
-        rest = memoryview(data)
-        self._half_sent = True
-        while rest:
-            self._sock.settimeout(self._watch())
+    def _send(self) -> None:
+        """Send what is left of the request."""
+        while rest := memoryview(self._request)[sum(self._sent) :]:
+            self._sock.settimeout(self._wait_s())
             try:
-                rest = rest[self._sock.send(rest) :]
+                # One step of Python, so that no exception comes between what is sent and that it is written down.
+                self._sent.extend(map(self._sock.send, (rest,)))
             except TimeoutError:
                 continue
             except (BrokenPipeError, ConnectionResetError) as error:
                 raise AgentGone("the agent closed the channel in the middle of a request") from error
-        self._half_sent = False
 
-    def _receive(self) -> dict[str, Any]:
-        """Give the next frame; what an exception interrupts stays in the buffer."""
+    def _receive(self) -> tuple[dict[str, Any], int]:
+        """Give the next frame, and where it ends in the buffer, in which it stays."""
         self._fill(_LENGTH.size)
         (length,) = _LENGTH.unpack_from(self._buffer)
         if length > FRAME_LIMIT:
@@ -154,29 +164,37 @@ class Channel:
         end = _LENGTH.size + length
         self._fill(end)
         with memoryview(self._buffer) as view:
-            message = _unpack(view[_LENGTH.size : end])
-        del self._buffer[:end]
-        return message
+            return _unpack(view[_LENGTH.size : end]), end
 
     def _fill(self, wanted: int) -> None:
         """Read until the buffer holds so many bytes."""
         ask_at = 0.0
-        while len(self._buffer) < wanted:
+        while True:
+            for count in self._got:  # done twice, where an exception comes before it is said to be done, it is the same
+                if not count:
+                    raise AgentGone("the agent closed the channel")
+                self._buffer[self._got_at :] = self._chunk[:count]
+            self._got.clear()
+            if len(self._buffer) >= wanted:
+                return
             if (now := time.monotonic()) >= ask_at:
-                if now >= self._give_up_at:
-                    raise _GivenUp
-                wait_s = min(self._watch(), max(self._give_up_at - now, 0.001))
+                wait_s = self._wait_s()
                 ask_at = now + wait_s
                 self._sock.settimeout(wait_s)
+            self._got_at = len(self._buffer)
             try:
-                count = self._sock.recv_into(self._chunk)
+                self._got.extend(map(self._sock.recv_into, (self._chunk,)))  # in one step, as in _send
             except TimeoutError:
                 continue
             except ConnectionResetError:
-                count = 0
-            if not count:
-                raise AgentGone("the agent closed the channel")
-            self._buffer += self._chunk[:count]
+                self._got.append(0)
+
+    def _wait_s(self) -> float:
+        """Ask how long to wait for the socket before asking again."""
+        left_s = self._give_up_at - time.monotonic()
+        if left_s <= 0:
+            raise _GivenUp
+        return min(self._watch(), max(left_s, 0.001))
 
 
 def _patient() -> float:

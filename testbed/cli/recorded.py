@@ -142,10 +142,8 @@ def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
     network = backend_named(how.backend).up(how.topology, seed=how.seed, recorder=recorder, options=options)
     record = recorder.record
     record.epoch_ns, record.kernel, record.artifacts = network.epoch_ns, network.release, network.artifacts
-    try:
+    with network:
         return work(network)
-    finally:
-        network.down()
 
 
 def _words_of_the_kernel(record: Path) -> str | None:

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import errno
 import re
+import signal
 import socket
 import struct
+import threading
 from typing import Any
 
+import msgpack  # type: ignore[import-untyped]  # it has no stubs
 import pytest
 
 from testbed.agent.protocol import AgentGone, Channel, NetworkTimeout, error_of
@@ -157,3 +160,53 @@ def test_drain_gives_up_after_its_limit() -> None:
         with pytest.raises(KeyboardInterrupt):
             channel.request("sleep", {}, lambda _: None)
         assert channel.drain(lambda _: None, limit_s=0.02) is None
+
+
+def test_interrupt_at_any_moment_loses_no_reply() -> None:
+    """A timer interrupts requests, longer than the socket's buffer, wherever they are; each is answered after all."""
+
+    class Interrupt(Exception):  # noqa: N818  # as KeyboardInterrupt
+        pass
+
+    def interrupt(*_: object) -> None:
+        raise Interrupt
+
+    def answer() -> None:
+        buffer = b""
+        while more := there.recv(1 << 16):
+            buffer += more
+            while len(buffer) >= 4 and len(buffer) >= (end := 4 + int.from_bytes(buffer[:4], "little")):
+                asked.append(msgpack.unpackb(buffer[4:end])["number"])
+                buffer = buffer[end:]
+                there.sendall(frame(ok(asked[-1])))
+
+    asked: list[int] = []
+    interrupted = 0
+    here, there = socket.socketpair()
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 14)
+    channel = Channel(here)
+    server = threading.Thread(target=answer)
+    server.start()
+    before = signal.signal(signal.SIGALRM, interrupt)
+    try:
+        for number in range(400):
+            reply = None
+            try:
+                signal.setitimer(signal.ITIMER_REAL, 2e-6 * (number % 100 + 1))
+                reply = channel.request("x", {"number": number, "data": bytes(100_000)}, lambda _: None)
+                signal.setitimer(signal.ITIMER_REAL, 0)
+            except Interrupt:
+                interrupted += 1
+                if channel.pending:
+                    reply = channel.drain(lambda _: None, limit_s=10)
+                    assert reply is not None
+            assert reply is None or reply.now_ns == number
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+        here.shutdown(socket.SHUT_RDWR)
+        server.join()
+        here.close()
+        there.close()
+    assert interrupted > 20
+    assert asked == sorted(set(asked))

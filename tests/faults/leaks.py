@@ -69,7 +69,7 @@ def await_no_scratch(env: dict[str, str]) -> list[str]:
 
 
 def members(marker: str) -> dict[int, str]:
-    """Find the processes of a workshop: those with ``marker`` in their environment, memory maps or working folder.
+    """Find the processes of a workshop: those with ``marker`` in their environment.
 
     A guest and its stubs have an environment of their own, whose HOME is in the workshop's runtime folder; the
     processes in a namespace are found by their agent's namespaces.
@@ -91,6 +91,14 @@ def members(marker: str) -> dict[int, str]:
             if pid not in found and {_namespace(entry, kind) for kind in ("net", "pid")} & inside:
                 found[pid] = _command(entry)
     return {pid: command for pid, command in found.items() if _alive(pid)}
+
+
+def await_no_members(marker: str) -> dict[int, str]:
+    """Wait until :func:`members` finds none (what cleans up behind a run, lives a little longer); give who still do."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := members(marker)) and time.monotonic() < deadline:
+        select.select([], [], [], 0.05)
+    return left
 
 
 def await_end(pids: list[int]) -> list[int]:

@@ -75,7 +75,7 @@ def check_kept(workshop: Workshop) -> None:
 def check_gone(workshop: Workshop, members: dict[int, str], before: leaks.Traces) -> None:
     """Check that nothing lives on."""
     assert leaks.await_end(list(members)) == []
-    assert leaks.members(str(workshop.folder)) == {}
+    assert leaks.await_no_members(str(workshop.folder)) == {}
     assert leaks.await_no_more_than(before) == {}
     assert list(workshop.temporary.glob("testbed*")) == []
 

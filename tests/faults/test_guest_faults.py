@@ -269,7 +269,7 @@ def test_the_host_is_unharmed(disasters: Disasters) -> None:
     assert leaks.await_no_more_than(disasters.before) == {}
     assert list(disasters.workshop.temporary.glob("testbed*")) == []
     assert leaks.scratch(disasters.workshop.env) == []
-    assert leaks.members(str(disasters.workshop.folder)) == {}
+    assert leaks.await_no_members(str(disasters.workshop.folder)) == {}
 
 
 def test_disasters_are_over_soon(disasters: Disasters) -> None:
