@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-//! Compiles the shim with what pkg-config says of DPDK. Without DPDK there is no shim, and the flavor says so when it is opened:
+//! Compiles the shim (and what DPDK calls in place of libc) with what pkg-config says of DPDK. Without DPDK there is no shim, and the flavor says so when it is opened:
 //! so the workspace can be checked anywhere.
 
 use std::process::Command;
@@ -49,6 +49,7 @@ const SYSTEM: [&str; 3] = ["numa", "bsd", "m"];
 
 fn main() {
     println!("cargo:rerun-if-changed=src/shim.c");
+    println!("cargo:rerun-if-changed=src/libc.c");
     println!("cargo:rerun-if-env-changed=PKG_CONFIG_PATH");
     println!("cargo:rustc-check-cfg=cfg(dpdk)");
     let (Some(flags), Some(folder)) = (pkg_config("--cflags"), pkg_config("--variable=libdir")) else {
@@ -56,7 +57,12 @@ fn main() {
         return;
     };
     let mut shim = cc::Build::new();
-    shim.file("src/shim.c").std("gnu11").opt_level(2).warnings(true).extra_warnings(true).warnings_into_errors(true);
+    shim.files(["src/shim.c", "src/libc.c"])
+        .std("gnu11")
+        .opt_level(2)
+        .warnings(true)
+        .extra_warnings(true)
+        .warnings_into_errors(true);
     for flag in flags.split_whitespace() {
         // DPDK's headers are not ours to be warned of.
         match flag.strip_prefix("-I") {
@@ -64,7 +70,8 @@ fn main() {
             None => shim.flag(flag),
         };
     }
-    shim.compile("shim");
+    // What DPDK calls in place of libc is called by nobody else: all of it is linked.
+    shim.link_lib_modifier("+whole-archive").link_lib_modifier("-bundle").compile("shim");
     println!("cargo:rustc-link-search=native={}", folder.trim());
     // Drivers announce themselves by constructors that nobody calls by name: they are linked whole.
     for library in LIBRARIES.iter().chain(&CARDS) {

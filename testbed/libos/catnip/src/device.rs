@@ -44,7 +44,7 @@ impl OpenDevice for Dpdk {
         let port = Rc::new(Port::open(config.local_mac.is_some()).map_err(refused)?);
         let opened = raw_sockets().difference(&before).copied().collect();
         let waiter = Waiter::new(if port.is_raw_socket() { opened } else { Vec::new() });
-        let receiver = Receiver { port: Rc::clone(&port), frames: Vec::with_capacity(BURST), next: 0 };
+        let receiver = Receiver { port: Rc::clone(&port), frames: Vec::with_capacity(BURST), next: 0, drained: false };
         let sender = Sender { port: Rc::clone(&port), spare: None, frames: Vec::with_capacity(FRAMES) };
         Ok(Self { port, receiver, sender, waiter })
     }
@@ -80,19 +80,38 @@ pub struct Receiver {
     /// Of the last burst; given back when the next one is fetched.
     frames: Vec<Frame>,
     next: usize,
+    /// The last burst was all that the port had, which is not asked again for that.
+    drained: bool,
+}
+
+impl Receiver {
+    fn fetch(&mut self) {
+        self.frames.clear();
+        self.next = 0;
+        self.port.receive(&mut self.frames);
+        self.drained = !self.frames.is_empty() && self.frames.len() < BURST;
+    }
 }
 
 impl FrameReceiver for Receiver {
     fn receive(&mut self) -> Option<&[u8]> {
         if self.next == self.frames.len() {
-            self.frames.clear();
-            self.next = 0;
-            self.port.receive(&mut self.frames);
+            if std::mem::take(&mut self.drained) {
+                return None;
+            }
+            self.fetch();
         }
         let frame = self.frames.get(self.next)?;
         self.next += 1;
         // A frame in pieces comes from no driver that was not asked for scattered frames; an empty one is nobody's.
         Some(frame.bytes().unwrap_or(&[]))
+    }
+
+    fn is_waiting(&mut self) -> bool {
+        if self.next == self.frames.len() {
+            self.fetch();
+        }
+        self.next < self.frames.len()
     }
 }
 

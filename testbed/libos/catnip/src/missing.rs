@@ -42,6 +42,10 @@ impl FrameReceiver for Dpdk {
     fn receive(&mut self) -> Option<&[u8]> {
         match *self {}
     }
+
+    fn is_waiting(&mut self) -> bool {
+        match *self {}
+    }
 }
 
 impl FrameSender for Dpdk {

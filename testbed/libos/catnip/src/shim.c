@@ -5,15 +5,8 @@
  * Functions return 0, a count, or a negative errno.
  */
 #include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
-#include <linux/if_packet.h>
-#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include <rte_eal.h>
 #include <rte_errno.h>
@@ -41,76 +34,6 @@ struct shim_port {
 
 static struct rte_mempool *pool;
 
-/*
- * In place of libc's, for DPDK, which is linked into the same library: its interrupt thread gets no name. libc would write
- * that to /proc/self/task/TID/comm, and the kernel has to forget these files when the thread ends. In virtual time, where
- * nobody is preempted, whoever reaps the process meanwhile waits for that without end (shrink_dcache_parent).
- */
-int pthread_setname_np(pthread_t thread, const char *name)
-{
-    (void)thread;
-    (void)name;
-    return 0;
-}
-
-/*
- * In place of libc's, for the same reason: net_af_packet puts its socket into a fanout group (by hash, with rollover and defragmentation),
- * in which it is alone, since we use one queue. The kernel would dissect each frame for its hash, look twice whether the ring has room,
- * and put fragments together before the stack sees them. With more queues (qpairs) it would give the others what we never look at.
- */
-int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
-{
-    if (level == SOL_PACKET && name == PACKET_FANOUT)
-        return 0;
-    return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
-}
-
-/* The highest number that a CPU of this kernel may have; LONG_MAX where it does not say. */
-static long last_cpu(void)
-{
-    char line[256] = "";
-    int fd = open("/sys/devices/system/cpu/possible", O_RDONLY | O_CLOEXEC);
-    long length = fd < 0 ? 0 : read(fd, line, sizeof(line) - 1);
-
-    if (fd >= 0)
-        (void)close(fd);
-    while (length > 0 && !(line[length - 1] == ',' || line[length - 1] == '-'))
-        length--;
-    return line[0] == '\0' ? LONG_MAX : strtol(line + length, NULL, 10);
-}
-
-/*
- * In place of libc's: DPDK asks for each of RTE_MAX_LCORE CPUs, eight times, whether it is there, and which of
- * RTE_MAX_NUMA_NODES nodes it belongs to, also where the kernel knows no nodes, as in a guest: there, these 5000 system calls
- * take longer than all the rest of the start. What belongs to no CPU and no node that the kernel has is not there.
- */
-int access(const char *path, int mode)
-{
-    static const char nodes[] = "/sys/devices/system/node/", cpus[] = "/sys/devices/system/cpu/cpu";
-    static int has_nodes = -1;
-    static long last;
-
-    if (has_nodes < 0) {
-        last = last_cpu();
-        has_nodes = syscall(SYS_faccessat, AT_FDCWD, nodes, F_OK) == 0;
-    }
-    if ((!has_nodes && strncmp(path, nodes, sizeof(nodes) - 1) == 0) ||
-        (strncmp(path, cpus, sizeof(cpus) - 1) == 0 && atol(path + sizeof(cpus) - 1) > last)) {
-        errno = ENOENT;
-        return -1;
-    }
-    return (int)syscall(SYS_faccessat, AT_FDCWD, path, mode);
-}
-
-/*
- * In place of libc's: net_af_packet calls it without buffer and address, for the kernel to send what is in its ring. libc's is a point at
- * which a thread may be cancelled; as DPDK has other threads, that is two locked instructions for each frame, and nobody cancels ours.
- */
-ssize_t sendto(int fd, const void *bytes, size_t length, int flags, const struct sockaddr *to, socklen_t to_length)
-{
-    return syscall(SYS_sendto, fd, bytes, length, flags, to, to_length);
-}
-
 int shim_start(int argc, char **argv)
 {
     if (rte_eal_init(argc, argv) < 0)
@@ -127,22 +50,77 @@ static uint16_t room(uint16_t mtu)
 }
 
 /*
+ * Which frames are free: the one given back last is taken first, because the caches of the CPU still have it. DPDK's own "stack" takes a
+ * lock, and its rings take the one that was given back first.
+ */
+struct free_frames {
+    unsigned int count;
+    void *frames[];
+};
+
+static int free_frames_new(struct rte_mempool *owner)
+{
+    owner->pool_data = calloc(1, sizeof(struct free_frames) + owner->size * sizeof(void *));
+    return owner->pool_data == NULL ? -ENOMEM : 0;
+}
+
+static void free_frames_drop(struct rte_mempool *owner)
+{
+    free(owner->pool_data);
+}
+
+static int free_frames_give(struct rte_mempool *owner, void *const *frames, unsigned int count)
+{
+    struct free_frames *all = owner->pool_data;
+
+    while (count-- > 0)
+        all->frames[all->count++] = *frames++;
+    return 0;
+}
+
+static int free_frames_take(struct rte_mempool *owner, void **frames, unsigned int count)
+{
+    struct free_frames *all = owner->pool_data;
+
+    if (all->count < count)
+        return -ENOBUFS;
+    while (count-- > 0)
+        *frames++ = all->frames[--all->count];
+    return 0;
+}
+
+static unsigned int free_frames_count(const struct rte_mempool *owner)
+{
+    return ((const struct free_frames *)owner->pool_data)->count;
+}
+
+static const struct rte_mempool_ops newest_first = {
+    .name = "newest_first",
+    .alloc = free_frames_new,
+    .free = free_frames_drop,
+    .enqueue = free_frames_give,
+    .dequeue = free_frames_take,
+    .get_count = free_frames_count,
+};
+RTE_MEMPOOL_REGISTER_OPS(newest_first)
+
+/*
  * The frames of net_af_packet, which copies. As against those of rte_pktmbuf_pool_create, which a card reads and writes: none
  * is kept from crossing a page, and there is no cache, whose place is made for RTE_MAX_LCORE threads (1 MB that is cleared at
- * the start), but a ring that takes for granted that there is one.
+ * the start).
  */
 static struct rte_mempool *copied_frames(uint16_t length)
 {
     struct rte_pktmbuf_pool_private words = { .mbuf_data_room_size = length };
     unsigned int size = (unsigned int)sizeof(struct rte_mbuf) + length;
-    unsigned int flags = RTE_MEMPOOL_F_NO_IOVA_CONTIG | RTE_MEMPOOL_F_SP_PUT | RTE_MEMPOOL_F_SC_GET;
+    unsigned int flags = RTE_MEMPOOL_F_NO_IOVA_CONTIG;
     struct rte_mempool *made =
         rte_mempool_create_empty("frames", FEW_FRAMES, size, 0, sizeof(words), SOCKET_ID_ANY, flags);
     int error;
 
     if (made == NULL)
         return NULL;
-    error = rte_mempool_set_ops_byname(made, "ring_sp_sc", NULL);
+    error = rte_mempool_set_ops_byname(made, newest_first.name, NULL);
     if (error == 0) {
         rte_pktmbuf_pool_init(made, &words);
         error = rte_mempool_populate_default(made);

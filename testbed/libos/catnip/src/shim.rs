@@ -107,23 +107,27 @@ impl Port {
 
     /// Receives at most [`BURST`] frames into an empty list.
     pub fn receive(&self, frames: &mut Vec<Frame>) {
-        let mut pointers = [std::ptr::null_mut(); BURST];
-        // SAFETY: the port is started, and the array has room for so many.
-        let count = unsafe { shim_receive(self.raw.id, pointers.as_mut_ptr(), BURST as u16) };
-        frames.extend(pointers[..usize::from(count)].iter().filter_map(|&pointer| NonNull::new(pointer)).map(Frame));
+        debug_assert!(frames.is_empty());
+        frames.reserve(BURST);
+        // SAFETY: the port is started, and the list has room for so many frames, which are pointers that are not null.
+        unsafe {
+            let count = shim_receive(self.raw.id, frames.as_mut_ptr().cast(), BURST as u16);
+            frames.set_len(usize::from(count));
+        }
     }
 
     /// Sends frames, the first ones first, as many as the port takes.
     pub fn send(&self, frames: &mut Vec<Frame>) {
         let count = frames.len().min(BURST);
-        let mut pointers = [std::ptr::null_mut(); BURST];
-        for (pointer, frame) in pointers.iter_mut().zip(frames.iter()) {
-            *pointer = frame.0.as_ptr();
-        }
         // SAFETY: the port is started, and so many pointers are frames of ours.
-        let sent = unsafe { shim_send(self.raw.id, pointers.as_mut_ptr(), count as u16) };
+        let sent = usize::from(unsafe { shim_send(self.raw.id, frames.as_mut_ptr().cast(), count as u16) });
         // What was sent belongs to DPDK now.
-        frames.drain(..usize::from(sent)).for_each(std::mem::forget);
+        if sent == frames.len() {
+            // SAFETY: none is left.
+            unsafe { frames.set_len(0) };
+        } else {
+            frames.drain(..sent).for_each(std::mem::forget);
+        }
     }
 }
 
@@ -135,7 +139,8 @@ impl Drop for Port {
     }
 }
 
-/// A frame buffer of DPDK.
+/// A frame buffer of DPDK: a pointer to it, so that a list of frames is what DPDK takes and gives.
+#[repr(transparent)]
 pub struct Frame(NonNull<Mbuf>);
 
 impl Frame {

@@ -4,17 +4,24 @@
 
 use std::ffi::CString;
 use std::mem;
+use std::ops::Range;
+use std::os::fd::{AsRawFd, FromRawFd, RawFd};
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use catnip::Dpdk;
-use inetstack::{FrameDevice, OpenDevice};
+use inetstack::{FrameDevice, FrameReceiver, FrameSender, OpenDevice};
 use queue::{Config, Errno};
 
 /// What every start here needs: no huge pages, no cards, little memory.
 const SMALL: [&str; 7] = ["--lcores", "0@0", "--no-telemetry", "--no-huge", "--no-pci", "-m", "64"];
 const NOTHING: &str = "--vdev=net_null0,no-rx=1";
 const WIRE: &str = "ip link add veth0 type veth peer name veth1 && ip link set veth0 up && ip link set veth1 up";
+
+/// An EtherType that nobody has (IEEE 802, "local experimental").
+const OURS: [u8; 2] = [0x88, 0xb5];
 
 fn started_with(more: &[&str]) -> Config {
     let words = SMALL.iter().chain(more).map(ToString::to_string).collect();
@@ -61,16 +68,30 @@ fn inside_ring() {
     if !is_inside("inside_ring") {
         return;
     }
-    use inetstack::{FrameReceiver, FrameSender};
     let mut device = Dpdk::open(&started_with(&["--vdev=net_ring0"])).unwrap();
     let (receiver, sender) = device.split();
-    assert!(receiver.receive().is_none() && sender.ready());
-    sender.send(60, |frame| {
-        frame.fill(7);
-        true
-    });
-    sender.flush();
+    let mut send = |byte| {
+        assert!(sender.ready());
+        sender.send(60, |frame| {
+            frame.fill(byte);
+            true
+        });
+        sender.flush();
+    };
+    assert!(receiver.receive().is_none() && !receiver.is_waiting());
+    send(7);
     assert_eq!(receiver.receive(), Some(&[7; 60][..]), "a port that gives back what it was given");
+    send(8);
+    assert!(receiver.receive().is_none(), "the burst was not full: all there was");
+    assert!(receiver.is_waiting() && receiver.is_waiting());
+    assert_eq!(receiver.receive(), Some(&[8; 60][..]), "what was found waiting is not lost");
+    for byte in 0..40 {
+        send(byte);
+    }
+    let all: Vec<u8> = std::iter::from_fn(|| receiver.receive().map(|frame| frame[0])).collect();
+    assert_eq!(all, [], "of the burst before");
+    let all: Vec<u8> = std::iter::from_fn(|| receiver.receive().map(|frame| frame[0])).collect();
+    assert_eq!(all, (0..40).collect::<Vec<u8>>(), "more than a burst, at once");
 }
 
 #[test]
@@ -175,35 +196,124 @@ fn what_is_there_is_found() {
     }
 }
 
+/// An option of a descriptor; nothing where it has none of this name.
+fn option(fd: RawFd, level: i32, name: i32) -> Option<i32> {
+    let (mut value, mut length) = (0_i32, 4);
+    // SAFETY: the pointers are those of the variables; whatever `fd` is, the kernel says so.
+    let result = unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut length) };
+    (result == 0).then_some(value)
+}
+
+/// A port on one end of a wire, and its raw socket.
+fn wired() -> (Dpdk, RawFd) {
+    let config = Config { interface: Some("veth0".into()), ..Config::default() };
+    let device = Dpdk::open(&config).unwrap();
+    let fds = std::fs::read_dir("/proc/self/fd").unwrap();
+    let fds = fds.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let raw: Vec<RawFd> =
+        fds.filter(|&fd| option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) == Some(libc::AF_PACKET)).collect();
+    assert_eq!(raw.len(), 1);
+    (device, raw[0])
+}
+
+/// Runs another test of this file where there is a wire; not where this machine lets nobody make one.
+fn on_a_wire(test: &str) {
+    match Command::new("unshare").args(["-rn", "sh", "-c", WIRE]).output() {
+        Ok(done) if done.status.success() => {
+            let script = format!("{WIRE} && exec \"$0\" \"$@\"");
+            in_a_process(test, &["unshare", "-rn", "sh", "-c", &script]);
+        }
+        other => eprintln!("not run: no namespace with a veth: {other:?}"),
+    }
+}
+
 #[test]
 fn inside_raw_socket() {
     if !is_inside("inside_raw_socket") {
         return;
     }
-    let option = |fd: i32, level: i32, name: i32| {
-        let (mut value, mut length) = (0_i32, 4);
-        // SAFETY: the pointers are those of the variables; whatever `fd` is, the kernel says so.
-        let result = unsafe { libc::getsockopt(fd, level, name, (&raw mut value).cast(), &raw mut length) };
-        (result == 0).then_some(value)
-    };
-    let config = Config { interface: Some("veth0".into()), ..Config::default() };
-    let device = Dpdk::open(&config).unwrap();
+    let (device, raw) = wired();
     assert_eq!(device.mtu(), 1500);
-    let fds = std::fs::read_dir("/proc/self/fd").unwrap();
-    let fds = fds.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    let raw: Vec<i32> =
-        fds.filter(|&fd| option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN) == Some(libc::AF_PACKET)).collect();
-    assert_eq!(raw.len(), 1);
-    assert_eq!(option(raw[0], libc::SOL_PACKET, libc::PACKET_FANOUT), Some(0), "it is in no group");
+    assert_eq!(option(raw, libc::SOL_PACKET, libc::PACKET_FANOUT), Some(0), "it is in no group");
 }
 
 #[test]
 fn an_interface_of_the_kernel_is_a_port_of_its_own() {
-    match Command::new("unshare").args(["-rn", "sh", "-c", WIRE]).output() {
-        Ok(done) if done.status.success() => {
-            let script = format!("{WIRE} && exec \"$0\" \"$@\"");
-            in_a_process("inside_raw_socket", &["unshare", "-rn", "sh", "-c", &script]);
-        }
-        other => eprintln!("not run: no namespace with a veth: {other:?}"),
+    on_a_wire("inside_raw_socket");
+}
+
+/// Frames with these numbers, broadcast with an EtherType that nobody has, each of another length.
+fn send(device: &mut Dpdk, numbers: Range<u16>) {
+    let (_, sender) = device.split();
+    for number in numbers {
+        assert!(sender.ready());
+        sender.send(60 + usize::from(number), |frame| {
+            frame.fill(0xff);
+            frame[12..14].copy_from_slice(&OURS);
+            frame[14..16].copy_from_slice(&number.to_be_bytes());
+            true
+        });
     }
+    sender.flush();
+}
+
+/// The numbers of such frames, as they come out of a socket that gives nothing when there is no more; all else is passed over.
+fn received(socket: &UnixDatagram) -> Vec<u16> {
+    let mut frame = [0; 2048];
+    let frames = std::iter::from_fn(|| {
+        let length = socket.recv(&mut frame).ok()?;
+        let number = u16::from_be_bytes([frame[14], frame[15]]);
+        let ours = frame[12..14] == OURS;
+        assert!(!ours || length == 60 + usize::from(number), "{length} bytes");
+        Some(ours.then_some(number))
+    });
+    frames.flatten().collect()
+}
+
+fn ip(words: &str) {
+    assert!(Command::new("ip").args(words.split(' ')).status().unwrap().success(), "ip {words}");
+}
+
+#[test]
+fn inside_sending() {
+    if !is_inside("inside_sending") {
+        return;
+    }
+    let (mut device, raw) = wired();
+    let all = (libc::ETH_P_ALL as u16).to_be();
+    // SAFETY: no pointers; a new descriptor that nobody else has. What is asked of it below is the same for all kinds of sockets.
+    let there = unsafe {
+        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_NONBLOCK, all.into());
+        assert!(fd >= 0);
+        UnixDatagram::from_raw_fd(fd)
+    };
+    // More than a burst at once, and several times round the ring of 512.
+    for _ in 0..40 {
+        send(&mut device, 0..40);
+        assert_eq!(received(&there), (0..40).collect::<Vec<u16>>());
+    }
+    // What goes out while there is no carrier, or the interface is down, is lost, and nothing waits for it.
+    for (interface, number) in [("veth1", 1), ("veth0", 2)] {
+        ip(&format!("link set {interface} down"));
+        send(&mut device, 100..103);
+        ip(&format!("link set {interface} up"));
+        send(&mut device, number..number + 1);
+        assert_eq!(received(&there), [number], "{interface}");
+    }
+    // In the place of the raw socket one that has no room for more than some ten frames.
+    let (full, reader) = UnixDatagram::pair().unwrap();
+    // SAFETY: both are open descriptors; whoever has the first one sends to it, which is what it is for.
+    assert!(unsafe { libc::dup2(full.as_raw_fd(), raw) } >= 0);
+    let reader = std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        reader.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
+        received(&reader)
+    });
+    send(&mut device, 0..100);
+    assert_eq!(reader.join().unwrap(), (0..100).collect::<Vec<u16>>(), "it waits for room");
+}
+
+#[test]
+fn frames_are_sent_in_order_or_lost_as_on_a_wire() {
+    on_a_wire("inside_sending");
 }

@@ -130,6 +130,10 @@ impl FrameReceiver for Ring {
             return Some(frame);
         }
     }
+
+    fn is_waiting(&mut self) -> bool {
+        self.status(self.next).load(Ordering::Acquire) & libc::TP_STATUS_USER != 0
+    }
 }
 
 impl Drop for Ring {

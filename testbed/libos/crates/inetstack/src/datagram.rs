@@ -58,28 +58,43 @@ pub fn write(packet: &mut [u8], datagram: &Datagram<'_>) {
     let total = u16::try_from(HEADERS_BYTES + bytes.len()).expect("a datagram fits into IPv4");
     let (headers, payload) = packet.split_at_mut(HEADERS_BYTES);
     payload.copy_from_slice(bytes);
-    let mut ip = [0; IPV4_HEADER_BYTES];
-    ip[0] = VERSION_AND_LENGTH;
-    ip[2..4].copy_from_slice(&total.to_be_bytes());
-    ip[6..8].copy_from_slice(&DONT_FRAGMENT.to_be_bytes());
-    ip[8] = TTL;
-    ip[9] = UDP;
-    ip[12..16].copy_from_slice(&from.ip().octets());
-    ip[16..20].copy_from_slice(&to.ip().octets());
-    let checksum = !fold(sum(&ip));
-    ip[10..12].copy_from_slice(&checksum.to_ne_bytes());
-    let mut head = [0; UDP_HEADER_BYTES];
-    head[..2].copy_from_slice(&from.port().to_be_bytes());
-    head[2..4].copy_from_slice(&to.port().to_be_bytes());
-    head[4..6].copy_from_slice(&(total - IPV4_HEADER_BYTES as u16).to_be_bytes());
-    let checksum = match !fold(sum(&head) + sum(payload) + pseudo(&ip, &head)) {
+    // In words of a register: what is written in smaller pieces is not read again, which would have to wait for them.
+    let length = word(total - IPV4_HEADER_BYTES as u16, 0);
+    let (source, destination) = (u32::from_ne_bytes(from.ip().octets()), u32::from_ne_bytes(to.ip().octets()));
+    let ports = word(from.port(), to.port());
+    let first = [word(u16::from_be_bytes([VERSION_AND_LENGTH, 0]), total), word(0, DONT_FRAGMENT)];
+    let protocol = word(u16::from_be_bytes([TTL, UDP]), 0);
+    let addresses = u64::from(source) + u64::from(destination);
+    let checksum = !fold(u64::from(first[0]) + u64::from(first[1]) + u64::from(protocol) + addresses);
+    let head = u64::from(ports) + u64::from(length) * 2 + u64::from(word(0, u16::from(UDP)));
+    let udp_checksum = match !fold(addresses + head + sum(payload)) {
         // Zero would say "no checksum" (RFC 768).
         0 => u16::MAX,
         checksum => checksum,
     };
-    head[6..].copy_from_slice(&checksum.to_ne_bytes());
-    headers[..IPV4_HEADER_BYTES].copy_from_slice(&ip);
-    headers[IPV4_HEADER_BYTES..].copy_from_slice(&head);
+    let words = [
+        first[0],
+        first[1],
+        protocol | u32::from_ne_bytes(pair(0, checksum)),
+        source,
+        destination,
+        ports,
+        length | u32::from_ne_bytes(pair(0, udp_checksum)),
+    ];
+    for (place, word) in headers.chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+}
+
+/// Two numbers as they lie in a packet, as a word.
+fn word(first: u16, second: u16) -> u32 {
+    u32::from_ne_bytes(pair(first.to_be(), second.to_be()))
+}
+
+/// Two halves of a word, which are in the packet's order already.
+fn pair(first: u16, second: u16) -> [u8; 4] {
+    let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
+    [a, b, c, d]
 }
 
 fn number(high: u8, low: u8) -> u16 {

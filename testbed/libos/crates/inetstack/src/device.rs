@@ -17,6 +17,9 @@ pub trait FrameReceiver {
     /// Checksums in it are complete: a device whose peer leaves them to hardware completes them first.
     /// The bytes are valid until the next call.
     fn receive(&mut self) -> Option<&[u8]>;
+
+    /// Says whether a frame is waiting.
+    fn is_waiting(&mut self) -> bool;
 }
 
 /// The sending half of a device.

@@ -54,6 +54,11 @@ impl Inbox {
         (length < first.start).then_some(0)
     }
 
+    /// The length of the oldest one, 0 without any.
+    pub fn next_bytes(&self) -> usize {
+        self.marks.front().map_or(0, |mark| mark.end - mark.start)
+    }
+
     /// Takes the oldest one out.
     pub fn take(&mut self) -> Option<(SocketAddrV4, &[u8])> {
         let Mark { from, start, end } = self.marks.pop_front()?;
@@ -78,8 +83,11 @@ mod tests {
         let mut inbox = Inbox::new(8, 4);
         let other = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10);
         assert!(inbox.put(FROM, b"abc") && inbox.put(other, b"") && inbox.put(FROM, b"de"));
+        assert_eq!(inbox.next_bytes(), 3);
         assert_eq!(inbox.take(), Some((FROM, &b"abc"[..])));
+        assert_eq!(inbox.next_bytes(), 0);
         assert_eq!(inbox.take(), Some((other, &b""[..])));
+        assert_eq!(inbox.next_bytes(), 2);
         assert_eq!(inbox.take(), Some((FROM, &b"de"[..])));
         assert_eq!(inbox.take(), None);
     }

@@ -251,6 +251,8 @@ impl<D: FrameDevice> Drop for Inet<D> {
 impl<D: OpenDevice> IoPath for Inet<D> {
     type Queue = Endpoint;
 
+    const GLANCES: u32 = 16;
+
     /// No kernel goes on after the process: what is lost on the way must be sent again until then.
     const LAST_WORDS: Duration = Duration::from_secs(30);
 
@@ -341,6 +343,17 @@ impl<D: OpenDevice> IoPath for Inet<D> {
             Role::Fresh if queue.kind == SocketKind::Datagram => Poll::Pending,
             _ => Poll::Ready(Err(Errno::ENOTCONN)),
         }
+    }
+
+    fn waiting(&self, queue: &Endpoint) -> usize {
+        match queue.role {
+            Role::Datagrams(id) => self.stack.udp.waiting(id),
+            _ => 0,
+        }
+    }
+
+    fn has_input(&mut self) -> bool {
+        self.stack.has_input()
     }
 
     fn poll_close(&mut self, queue: &mut Endpoint) -> Poll<Result<(), Errno>> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! Where a packet goes next.
 
+use std::cell::Cell;
 use std::net::Ipv4Addr;
 
 /// An IPv4 prefix.
@@ -57,6 +58,8 @@ pub enum Hop {
 pub struct Routes {
     local: Prefix,
     routes: Vec<Route>,
+    /// What was looked up last, which most often comes again.
+    last: Cell<(Ipv4Addr, Hop)>,
 }
 
 impl Routes {
@@ -65,11 +68,22 @@ impl Routes {
         let mut routes = routes.to_vec();
         routes.push(Route { prefix: local, gateway: None });
         routes.sort_by_key(|route| std::cmp::Reverse(route.prefix.bits));
-        Self { local, routes }
+        Self { local, routes, last: Cell::new((Ipv4Addr::UNSPECIFIED, Hop::Unreachable)) }
     }
 
     /// Looks a destination up, the longest prefix first.
+    #[inline]
     pub fn next_hop(&self, destination: Ipv4Addr) -> Hop {
+        let (last, hop) = self.last.get();
+        if last == destination {
+            return hop;
+        }
+        let hop = self.look_up(destination);
+        self.last.set((destination, hop));
+        hop
+    }
+
+    fn look_up(&self, destination: Ipv4Addr) -> Hop {
         if destination == self.local.address || destination.is_loopback() {
             return Hop::Loopback;
         }

@@ -42,6 +42,8 @@ pub struct Stack<D: FrameDevice> {
     translated: (Instant, Time),
     /// For what does not wait for the next poll; about from the same time on.
     coarse: CoarseClock,
+    /// There was a poll since a datagram was last given to the device: its time is good enough for the next one.
+    polled: bool,
     /// Times at which a caller wants to be polled.
     alarms: BTreeSet<Instant>,
     /// When a clock must be looked at again, as long as nothing happens; nothing = not known.
@@ -88,6 +90,7 @@ impl<D: FrameDevice> Stack<D> {
             epoch: now,
             translated: (now, Time::ZERO),
             coarse: CoarseClock::new(),
+            polled: false,
             alarms: BTreeSet::new(),
             deadline: None,
         }
@@ -135,6 +138,7 @@ impl<D: FrameDevice> Stack<D> {
         let now = self.translated.1;
         let flushed = self.flush();
         self.core.now = now;
+        self.polled = true;
         self.link.now = now;
         self.link.sent = false;
         let received = self.take_in();
@@ -153,6 +157,12 @@ impl<D: FrameDevice> Stack<D> {
         flushed || received || late || self.link.sent || self.tcp.failures != failures
     }
 
+    /// Says whether a frame is waiting.
+    pub(crate) fn has_input(&mut self) -> bool {
+        let (receiver, _) = self.device.split();
+        receiver.is_waiting()
+    }
+
     /// Hands datagrams that were gathered to the wire; says whether there were any.
     pub(crate) fn flush(&mut self) -> bool {
         if !self.link.gathered {
@@ -168,8 +178,10 @@ impl<D: FrameDevice> Stack<D> {
     /// neighbour whose address is not known, no room, too many bytes for one frame.
     pub(crate) fn gather(&mut self, id: usize, bytes: &[u8], to: SocketAddrV4, neighbour: Ipv4Addr) -> bool {
         let Some(from) = self.udp.free_to_send(&self.core, id) else { return false };
-        // The last poll may be long ago. Times of a caller that keeps its own may be ahead of the clock.
-        let now = || self.coarse.now().max(self.core.now);
+        // The last poll may be long ago: for one datagram that is all the same, not for many. Times of a caller that keeps its own may
+        // be ahead of the clock.
+        let polled = std::mem::take(&mut self.polled);
+        let now = || if polled { self.core.now } else { self.coarse.now().max(self.core.now) };
         let Some(mac) = self.link.neighbours.known_at(neighbour, now) else { return false };
         let Self { device, link, .. } = self;
         let ip = if from.ip().is_unspecified() { link.address } else { *from.ip() };

@@ -113,6 +113,11 @@ impl Udp {
         }
     }
 
+    /// Bytes of the next datagram.
+    pub fn waiting(&self, id: usize) -> usize {
+        self.sockets[id].inbox.next_bytes()
+    }
+
     /// Gives the next datagram, with its sender; what does not come from a connected socket's peer is dropped.
     pub fn poll_pop(&mut self, id: usize, into: &mut Buffer) -> Poll<Result<SocketAddrV4, Errno>> {
         let datagrams = &mut self.sockets[id];

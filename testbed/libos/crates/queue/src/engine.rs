@@ -289,10 +289,20 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
         moved
     }
 
-    /// Look so many times whether bytes wait for a pop, and poll it where they do; whether it ended.
-    pub(crate) fn glance(&mut self, times: u32) -> bool {
+    /// Look so many times whether there is something to move, and move it where there is; whether anything moved.
+    ///
+    /// The last step is so short ago that its time is good for another one, whose result somebody waits for.
+    pub(crate) fn glance(&mut self, times: u32, now: Instant) -> bool {
         for _ in 0..times {
             std::hint::spin_loop();
+            if !P::SELF_DRIVEN {
+                // Who fills a slot of a ring writes it in several pieces, and each look in between takes it away: not too many.
+                std::hint::spin_loop();
+                if self.path.has_input() {
+                    return self.step(now);
+                }
+                continue;
+            }
             for place in 0..self.active.len() {
                 let qd = self.active[place];
                 let Ok(found) = self.descriptors.get(qd) else { continue };

@@ -49,7 +49,8 @@ pub trait IoPath: Sized {
     /// How long a wait polls without anything moving before it idles, where the configuration says nothing.
     const SPIN: Duration = Duration::from_micros(20);
 
-    /// How many times a wait asks for [`IoPath::waiting`] bytes between two polls: where that is much quicker than to poll.
+    /// How many times a wait that spins looks between two polls, where that is much quicker than to poll: whether bytes are
+    /// [`IoPath::waiting`] on a path that moves by itself, else whether it [`IoPath::has_input`].
     const GLANCES: u32 = 0;
 
     /// So long an engine that ends tries to send what is unsent.
@@ -91,6 +92,11 @@ pub trait IoPath: Sized {
     /// and not for the longest datagram. 0: nothing, or nobody knows.
     fn waiting(&self, _queue: &Self::Queue) -> usize {
         0
+    }
+
+    /// Whether a poll would find something that came from outside.
+    fn has_input(&mut self) -> bool {
+        false
     }
 
     /// The part of a close that takes time: what is unsent, the FIN and its acknowledgement. Polled until it is ready (an

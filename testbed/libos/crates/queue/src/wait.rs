@@ -106,7 +106,7 @@ impl<P: IoPath, B: AsRef<[u8]>> Engine<P, B> {
         let mut fresh = true;
         let glances = if self.spin.is_zero() { 0 } else { P::GLANCES };
         loop {
-            let moved = self.step(now) || self.glance(glances);
+            let moved = self.step(now) || self.glance(glances, now);
             if ready(&self.operations) {
                 return Ok(());
             }

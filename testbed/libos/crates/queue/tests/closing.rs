@@ -8,9 +8,11 @@ use std::rc::Rc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 
-use queue::{Buffer, Config, Engine, Errno, IoPath, OptionName, Outcome, SocketKind, SocketOption};
+use queue::{Buffer, Config, Engine, Errno, IoPath, OptionName, Outcome, SocketKind, SocketOption, Token};
 
 const NOW: Option<Duration> = Some(Duration::ZERO);
+/// Longer than any wait here.
+const LONG: Duration = Duration::from_secs(3600);
 const ANYWHERE: SocketAddrV4 = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 1);
 
 /// What a path was asked for, seen from outside.
@@ -30,11 +32,20 @@ struct Seen {
     bytes_at: Cell<Option<usize>>,
 }
 
+impl Seen {
+    /// Whether there are bytes by now.
+    fn glance(&self) -> bool {
+        self.glances.set(self.glances.get() + 1);
+        self.bytes_at.get().is_some_and(|at| self.glances.get() >= at)
+    }
+}
+
 thread_local! {
     static SEEN: Rc<Seen> = Rc::default();
 }
 
-struct Slow(Rc<Seen>);
+/// `ALONE`: it moves by itself.
+struct Slow<const ALONE: bool = false>(Rc<Seen>);
 
 struct Queue(Rc<Seen>);
 
@@ -44,12 +55,14 @@ impl Drop for Queue {
     }
 }
 
-impl IoPath for Slow {
+impl<const ALONE: bool> IoPath for Slow<ALONE> {
     type Queue = Queue;
+
+    const SELF_DRIVEN: bool = ALONE;
 
     const GLANCES: u32 = 5;
 
-    fn open(_: &Config) -> Result<Slow, Errno> {
+    fn open(_: &Config) -> Result<Self, Errno> {
         Ok(Slow(SEEN.with(Rc::clone)))
     }
     fn socket(&mut self, _: SocketKind) -> Result<Queue, Errno> {
@@ -91,12 +104,14 @@ impl IoPath for Slow {
         Poll::Pending
     }
     fn waiting(&self, _: &Queue) -> usize {
-        self.0.glances.set(self.0.glances.get() + 1);
-        if self.0.bytes_at.get().is_some_and(|at| self.0.glances.get() >= at) {
+        if self.0.glance() {
             5
         } else {
             0
         }
+    }
+    fn has_input(&mut self) -> bool {
+        self.0.glance()
     }
     fn poll_close(&mut self, _: &mut Queue) -> Poll<Result<(), Errno>> {
         self.0.closes.set(self.0.closes.get() + 1);
@@ -212,31 +227,45 @@ fn a_refusal_to_connect_is_the_result_and_the_socket_is_as_before() {
     assert_eq!(engine.bind(stream, ANYWHERE), Ok(()));
 }
 
+/// An engine with a pop that nothing came for yet.
+fn popping<const ALONE: bool>(spin: Duration) -> (Engine<Slow<ALONE>, Vec<u8>>, Token, Rc<Seen>) {
+    let mut engine: Engine<Slow<ALONE>, Vec<u8>> =
+        Engine::open(&Config { spin: Some(spin), ..Config::default() }).unwrap();
+    let qd = engine.socket(SocketKind::Datagram).unwrap();
+    engine.bind(qd, ANYWHERE).unwrap();
+    let token = engine.pop(qd).unwrap();
+    (engine, token, SEEN.with(Rc::clone))
+}
+
+fn looks<const ALONE: bool>(spin: Duration) -> (usize, usize, usize) {
+    let (mut engine, token, seen) = popping::<ALONE>(spin);
+    let before = (seen.polls.get(), seen.pops.get(), seen.glances.get());
+    assert_eq!(engine.wait(token, NOW).unwrap_err(), Errno::ETIMEDOUT);
+    (seen.polls.get() - before.0, seen.pops.get() - before.1, seen.glances.get() - before.2)
+}
+
 #[test]
-fn a_wait_that_may_spin_looks_for_bytes_several_times_between_two_polls() {
-    for (spin, looks) in [(Duration::from_secs(3600), Slow::GLANCES as usize), (Duration::ZERO, 0)] {
-        let mut engine: Engine<Slow, Vec<u8>> =
-            Engine::open(&Config { spin: Some(spin), ..Config::default() }).unwrap();
-        let qd = engine.socket(SocketKind::Datagram).unwrap();
-        engine.bind(qd, ANYWHERE).unwrap();
-        let seen = SEEN.with(Rc::clone);
-        let token = engine.pop(qd).unwrap();
-        let before = (seen.polls.get(), seen.pops.get(), seen.glances.get());
-        assert_eq!(engine.wait(token, NOW).unwrap_err(), Errno::ETIMEDOUT);
-        // A poll of a pop asks once, too: the buffer should fit.
-        let after = (seen.polls.get() - before.0, seen.pops.get() - before.1, seen.glances.get() - before.2);
-        assert_eq!(after, (1, 1, looks + 1));
-    }
+fn a_wait_that_may_spin_looks_several_times_between_two_polls() {
+    let glances = Slow::<false>::GLANCES as usize;
+    // A poll of a pop asks once, too: the buffer should fit.
+    assert_eq!(looks::<true>(LONG), (1, 1, glances + 1));
+    assert_eq!(looks::<false>(LONG), (1, 1, glances + 1));
+    assert_eq!(looks::<false>(Duration::ZERO), (1, 1, 1));
+}
+
+#[test]
+fn what_comes_between_two_polls_is_polled_for_where_the_path_does_not_move_by_itself() {
+    let (mut engine, token, seen) = popping::<false>(LONG);
+    let polls = seen.polls.get();
+    seen.bytes_at.set(Some(seen.glances.get() + 4));
+    let done = engine.wait(token, None).unwrap();
+    assert!(matches!(&done.outcome, Outcome::Popped(buffer, None) if buffer.filled() == b"bytes"), "{done:?}");
+    assert_eq!(seen.polls.get() - polls, 2, "before the glances, and for what the third one saw");
 }
 
 #[test]
 fn bytes_that_come_between_two_polls_end_a_pop() {
-    let mut engine: Engine<Slow, Vec<u8>> =
-        Engine::open(&Config { spin: Some(Duration::from_secs(3600)), ..Config::default() }).unwrap();
-    let qd = engine.socket(SocketKind::Datagram).unwrap();
-    engine.bind(qd, ANYWHERE).unwrap();
-    let seen = SEEN.with(Rc::clone);
-    let token = engine.pop(qd).unwrap();
+    let (mut engine, token, seen) = popping::<true>(LONG);
     let polls = seen.polls.get();
     // The next look is that of the poll; the third one after it is a glance.
     seen.bytes_at.set(Some(seen.glances.get() + 4));

@@ -30,6 +30,10 @@ impl FrameReceiver for Receiver {
         self.current = self.waiting.borrow_mut().pop_front()?;
         Some(&self.current)
     }
+
+    fn is_waiting(&mut self) -> bool {
+        !self.waiting.borrow().is_empty()
+    }
 }
 
 #[derive(Default)]
