@@ -124,16 +124,17 @@ int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
     return (int)syscall(SYS_setsockopt, fd, level, name, value, length);
 }
 
+static size_t ring_bytes(const struct sender *sender)
+{
+    return (size_t)sender->ring.tp_block_size * sender->ring.tp_block_nr;
+}
+
 /* The rings of a socket are mapped together, the one to receive into first. */
 static void *map_rings(struct sender *sender, size_t length, int protection, int flags)
 {
-    size_t own = (size_t)sender->ring.tp_block_size * sender->ring.tp_block_nr;
+    size_t own = ring_bytes(sender);
     uint8_t *all, *received;
 
-    if (own >= length) {
-        errno = EINVAL;
-        return MAP_FAILED;
-    }
     all = (uint8_t *)syscall(SYS_mmap, NULL, length, protection, MAP_PRIVATE | MAP_ANONYMOUS, -1L, 0L);
     if (all == MAP_FAILED)
         return MAP_FAILED;
@@ -153,7 +154,8 @@ void *mmap64(void *at, size_t length, int protection, int flags, int fd, off64_t
 {
     struct sender *sender = fd < 0 ? NULL : sender_of(fd);
 
-    if (sender != NULL && sender->slots == NULL)
+    /* Both are of one size. Anything else is of a descriptor that has another meaning by now. */
+    if (sender != NULL && sender->slots == NULL && length == 2 * ring_bytes(sender))
         return map_rings(sender, length, protection, flags);
     return (void *)syscall(SYS_mmap, at, length, protection, flags, (long)fd, offset);
 }

@@ -54,9 +54,10 @@ impl Inbox {
         (length < first.start).then_some(0)
     }
 
-    /// The length of the oldest one, 0 without any.
-    pub fn next_bytes(&self) -> usize {
-        self.marks.front().map_or(0, |mark| mark.end - mark.start)
+    /// The length of the oldest one, of this sender where there is one; 0 without any.
+    pub fn next_bytes(&self, from: Option<SocketAddrV4>) -> usize {
+        let found = self.marks.iter().find(|mark| from.is_none_or(|from| from == mark.from));
+        found.map_or(0, |mark| mark.end - mark.start)
     }
 
     /// Takes the oldest one out.
@@ -83,11 +84,11 @@ mod tests {
         let mut inbox = Inbox::new(8, 4);
         let other = SocketAddrV4::new(Ipv4Addr::LOCALHOST, 10);
         assert!(inbox.put(FROM, b"abc") && inbox.put(other, b"") && inbox.put(FROM, b"de"));
-        assert_eq!(inbox.next_bytes(), 3);
+        assert_eq!([None, Some(FROM), Some(other)].map(|from| inbox.next_bytes(from)), [3, 3, 0]);
+        assert_eq!(inbox.next_bytes(Some(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 11))), 0);
         assert_eq!(inbox.take(), Some((FROM, &b"abc"[..])));
-        assert_eq!(inbox.next_bytes(), 0);
         assert_eq!(inbox.take(), Some((other, &b""[..])));
-        assert_eq!(inbox.next_bytes(), 2);
+        assert_eq!([None, Some(FROM), Some(other)].map(|from| inbox.next_bytes(from)), [2, 2, 0]);
         assert_eq!(inbox.take(), Some((FROM, &b"de"[..])));
         assert_eq!(inbox.take(), None);
     }

@@ -113,9 +113,10 @@ impl Udp {
         }
     }
 
-    /// Bytes of the next datagram.
+    /// Bytes of the datagram that [`Udp::poll_pop`] gives next.
     pub fn waiting(&self, id: usize) -> usize {
-        self.sockets[id].inbox.next_bytes()
+        let datagrams = &self.sockets[id];
+        datagrams.inbox.next_bytes(datagrams.peer)
     }
 
     /// Gives the next datagram, with its sender; what does not come from a connected socket's peer is dropped.

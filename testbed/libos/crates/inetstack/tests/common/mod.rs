@@ -159,7 +159,10 @@ impl Host {
     /// Pops into a fresh buffer.
     pub fn pop(&mut self, socket: &mut Endpoint) -> Popped {
         let mut buffer = Buffer::with_capacity(65536);
+        let waiting = self.inet.waiting(socket);
         let polled = self.inet.poll_pop(socket, &mut buffer);
+        // The engine pops into a buffer for that.
+        assert!(waiting == 0 || !matches!(polled, Poll::Ready(Ok(_))) || buffer.len() == waiting, "{waiting}");
         polled.map_ok(|from| (buffer.filled().to_vec(), from))
     }
 }
