@@ -114,8 +114,8 @@ def test_requests_that_arrive_in_pieces(tmp_path: Path, monkeypatch: pytest.Monk
     dice = random.Random(3)
     pieces = []
 
-    def dribble(self: Channel, data: bytes) -> None:
-        rest = memoryview(data)
+    def dribble(self: Channel) -> None:
+        rest = memoryview(self._request)
         self._sock.settimeout(10)
         while rest:
             pieces.append(dice.choice([1, 3, 100, 5000, 300_000]))
