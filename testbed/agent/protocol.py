@@ -163,8 +163,9 @@ class Channel:
             )
         end = _LENGTH.size + length
         self._fill(end)
-        with memoryview(self._buffer) as view:
-            return _unpack(view[_LENGTH.size : end]), end
+        # Both are released in any case: an exception's traceback would keep them, and the buffer could not be changed.
+        with memoryview(self._buffer) as view, view[_LENGTH.size : end] as body:
+            return _unpack(body), end
 
     def _fill(self, wanted: int) -> None:
         """Read until the buffer holds so many bytes."""

@@ -140,9 +140,9 @@ def _work(how: How, recorder: DiskRecorder, work: Callable[[Network], T]) -> T:
     )
     recorder.topology(how.topology)
     network = backend_named(how.backend).up(how.topology, seed=how.seed, recorder=recorder, options=options)
-    record = recorder.record
-    record.epoch_ns, record.kernel, record.artifacts = network.epoch_ns, network.release, network.artifacts
     with network:
+        record = recorder.record
+        record.epoch_ns, record.kernel, record.artifacts = network.epoch_ns, network.release, network.artifacts
         return work(network)
 
 

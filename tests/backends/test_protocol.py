@@ -178,7 +178,8 @@ def test_interrupt_at_any_moment_loses_no_reply() -> None:
             while len(buffer) >= 4 and len(buffer) >= (end := 4 + int.from_bytes(buffer[:4], "little")):
                 asked.append(msgpack.unpackb(buffer[4:end])["number"])
                 buffer = buffer[end:]
-                there.sendall(frame(ok(asked[-1])))
+                there.sendall(frame({"event": "output", "data": bytes(200_000)}))
+                there.sendall(frame(ok(asked[-1], data=bytes(100_000))))
 
     asked: list[int] = []
     interrupted = 0
@@ -189,17 +190,19 @@ def test_interrupt_at_any_moment_loses_no_reply() -> None:
     server.start()
     before = signal.signal(signal.SIGALRM, interrupt)
     try:
-        for number in range(400):
+        for number in range(0, 800, 2):
             reply = None
             try:
-                signal.setitimer(signal.ITIMER_REAL, 2e-6 * (number % 100 + 1))
+                signal.setitimer(signal.ITIMER_REAL, 2e-6 * (number % 300 + 1))
                 reply = channel.request("x", {"number": number, "data": bytes(100_000)}, lambda _: None)
                 signal.setitimer(signal.ITIMER_REAL, 0)
-            except Interrupt:
+            except Interrupt:  # while its traceback has all frames of the request, as in a network that is taken down
                 interrupted += 1
                 if channel.pending:
                     reply = channel.drain(lambda _: None, limit_s=10)
                     assert reply is not None
+                again = channel.request("x", {"number": number + 1}, lambda _: None)
+                assert again.now_ns == number + 1
             assert reply is None or reply.now_ns == number
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
@@ -210,3 +213,4 @@ def test_interrupt_at_any_moment_loses_no_reply() -> None:
         there.close()
     assert interrupted > 20
     assert asked == sorted(set(asked))
+    assert sum(number % 2 for number in asked) == interrupted

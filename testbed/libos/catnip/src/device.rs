@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
 //! A port of DPDK as a device of the stack.
 
-use std::os::fd::BorrowedFd;
+use std::os::fd::{BorrowedFd, RawFd};
 use std::rc::Rc;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use inetstack::{FrameDevice, FrameReceiver, FrameSender, Mac, OpenDevice};
@@ -15,6 +16,9 @@ use crate::words::words;
 
 /// Frames that wait for the port at most.
 const FRAMES: usize = 4 * BURST;
+
+/// The raw sockets that DPDK opened when it started, which it keeps for every use of the port.
+static SOCKETS: OnceLock<Vec<RawFd>> = OnceLock::new();
 
 /// A port.
 pub struct Dpdk {
@@ -42,9 +46,15 @@ impl OpenDevice for Dpdk {
         }
         started.map_err(refused)?;
         let port = Rc::new(Port::open(config.local_mac.is_some()).map_err(refused)?);
-        let opened = raw_sockets().difference(&before).copied().collect();
-        let waiter = Waiter::new(if port.is_raw_socket() { opened } else { Vec::new() });
-        let receiver = Receiver { port: Rc::clone(&port), frames: Vec::with_capacity(BURST), next: 0, drained: false };
+        let opened = SOCKETS.get_or_init(|| raw_sockets().difference(&before).copied().collect());
+        let waiter = Waiter::new(if port.is_raw_socket() { opened.clone() } else { Vec::new() });
+        let receiver = Receiver {
+            port: Rc::clone(&port),
+            frames: Vec::with_capacity(BURST),
+            next: 0,
+            drained: false,
+            came: false,
+        };
         let sender = Sender { port: Rc::clone(&port), spare: None, frames: Vec::with_capacity(FRAMES) };
         Ok(Self { port, receiver, sender, waiter })
     }
@@ -67,7 +77,7 @@ impl FrameDevice for Dpdk {
     }
 
     fn wait(&mut self, limit: Option<Duration>, wake: Option<BorrowedFd<'_>>) {
-        if !self.receiver.frames.is_empty() {
+        if std::mem::take(&mut self.receiver.came) {
             self.waiter.wake();
         }
         self.waiter.wait(limit, wake);
@@ -82,6 +92,8 @@ pub struct Receiver {
     next: usize,
     /// The last burst was all that the port had, which is not asked again for that.
     drained: bool,
+    /// Frames came since the last wait.
+    came: bool,
 }
 
 impl Receiver {
@@ -89,6 +101,7 @@ impl Receiver {
         self.frames.clear();
         self.next = 0;
         self.port.receive(&mut self.frames);
+        self.came |= !self.frames.is_empty();
         self.drained = !self.frames.is_empty() && self.frames.len() < BURST;
     }
 }

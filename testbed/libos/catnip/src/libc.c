@@ -97,7 +97,7 @@ static struct sender *sender_of(int fd)
     return NULL;
 }
 
-/* Takes the place of a kernel's ring; not where there is no room, or it is one of another version, with other slots. */
+/* Takes the place of a kernel's ring; not where there is no room, or it is one of version 3, with other slots. */
 static int replace_ring(int fd, const struct tpacket_req *ring, socklen_t length)
 {
     struct sender *sender = sender_of(fd);
@@ -200,8 +200,9 @@ static int hand_over(const struct sender *sender, unsigned int count, int flags)
 }
 
 /*
- * Sends what is in the ring. While the kernel has no room it waits, as the driver does for a slot; a frame that it will not take for another
- * reason, such as an interface that is down, is lost, as on a wire, and the reason is told once all others are sent.
+ * Sends what is in the ring. While the socket has no room for more frames under way it waits, as the driver does for a slot; a frame that
+ * is not taken for another reason (the interface is down or has no carrier, its queue is full, the frame is too long) is lost, as on a
+ * wire, and the reason is told once all others are sent.
  */
 static ssize_t send_ring(struct sender *sender, int flags)
 {
@@ -225,8 +226,8 @@ static ssize_t send_ring(struct sender *sender, int flags)
             (void)poll(&room, 1, -1);
             continue;
         }
-        /* What is told may be older, such as that the interface was down: the frame was not even looked at. */
-        again = sent < 0 && !again;
+        /* The socket may have kept from before that the interface was down: then the frame was not even looked at. */
+        again = sent < 0 && errno == ENETDOWN && !again;
         if (again)
             continue;
         if (sent < 0) {

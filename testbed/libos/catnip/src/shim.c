@@ -157,9 +157,20 @@ static int set_up(uint16_t id, const struct rte_eth_dev_info *info)
     return rte_eth_dev_start(id);
 }
 
+/* Forgets what came while nobody had the port in use. */
+static void drain(uint16_t id)
+{
+    unsigned int left = RING_FRAMES;
+    struct rte_mbuf *frame;
+
+    while (left-- > 0 && rte_eth_rx_burst(id, 0, &frame, 1) == 1)
+        rte_pktmbuf_free(frame);
+}
+
 /* Takes the first port into use; with all, also frames for other addresses. */
 int shim_open(struct shim_port *port, int all)
 {
+    static int before;
     struct rte_eth_dev_info info;
     struct rte_ether_addr mac;
     uint16_t id = (uint16_t)rte_eth_find_next(0);
@@ -192,6 +203,9 @@ int shim_open(struct shim_port *port, int all)
     /* A driver that cannot, such as a virtual one, gives all frames anyway. */
     if (all)
         (void)rte_eth_promiscuous_enable(id);
+    if (before)
+        drain(id);
+    before = 1;
     port->id = id;
     memcpy(port->mac, mac.addr_bytes, sizeof(port->mac));
     return 0;

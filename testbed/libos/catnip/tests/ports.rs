@@ -4,12 +4,11 @@
 
 use std::ffi::CString;
 use std::mem;
-use std::ops::Range;
 use std::os::fd::{AsRawFd, FromRawFd, RawFd};
 use std::os::unix::net::UnixDatagram;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use catnip::Dpdk;
 use inetstack::{FrameDevice, FrameReceiver, FrameSender, OpenDevice};
@@ -92,6 +91,20 @@ fn inside_ring() {
     assert_eq!(all, [], "of the burst before");
     let all: Vec<u8> = std::iter::from_fn(|| receiver.receive().map(|frame| frame[0])).collect();
     assert_eq!(all, (0..40).collect::<Vec<u8>>(), "more than a burst, at once");
+    // Naps grow as long as nothing comes, and are short again when something did.
+    for _ in 0..8 {
+        device.wait(None, None);
+    }
+    let naps = (0..100).map(|_| {
+        let (receiver, sender) = device.split();
+        sender.send(60, |_| true);
+        sender.flush();
+        assert!(receiver.receive().is_none() || receiver.receive().is_none());
+        let begin = Instant::now();
+        device.wait(None, None);
+        begin.elapsed()
+    });
+    assert!(naps.min().unwrap() < Duration::from_millis(1));
 }
 
 #[test]
@@ -204,10 +217,14 @@ fn option(fd: RawFd, level: i32, name: i32) -> Option<i32> {
     (result == 0).then_some(value)
 }
 
-/// A port on one end of a wire, and its raw socket.
+/// A port on one end of a wire.
+fn on_veth() -> Dpdk {
+    Dpdk::open(&Config { interface: Some("veth0".into()), ..Config::default() }).unwrap()
+}
+
+/// The same, and its raw socket.
 fn wired() -> (Dpdk, RawFd) {
-    let config = Config { interface: Some("veth0".into()), ..Config::default() };
-    let device = Dpdk::open(&config).unwrap();
+    let device = on_veth();
     let fds = std::fs::read_dir("/proc/self/fd").unwrap();
     let fds = fds.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
     let raw: Vec<RawFd> =
@@ -243,7 +260,7 @@ fn an_interface_of_the_kernel_is_a_port_of_its_own() {
 }
 
 /// Frames with these numbers, broadcast with an EtherType that nobody has, each of another length.
-fn send(device: &mut Dpdk, numbers: Range<u16>) {
+fn send(device: &mut Dpdk, numbers: impl IntoIterator<Item = u16>) {
     let (_, sender) = device.split();
     for number in numbers {
         assert!(sender.ready());
@@ -257,17 +274,41 @@ fn send(device: &mut Dpdk, numbers: Range<u16>) {
     sender.flush();
 }
 
-/// The numbers of such frames, as they come out of a socket that gives nothing when there is no more; all else is passed over.
-fn received(socket: &UnixDatagram) -> Vec<u16> {
+/// The numbers of such frames, as they come out of a socket: so many, and what else is there then; all other frames are passed over.
+fn received(socket: &UnixDatagram, count: usize) -> Vec<u16> {
     let mut frame = [0; 2048];
-    let frames = std::iter::from_fn(|| {
-        let length = socket.recv(&mut frame).ok()?;
+    let mut numbers = Vec::new();
+    socket.set_nonblocking(false).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    loop {
+        if numbers.len() == count {
+            socket.set_nonblocking(true).unwrap();
+        }
+        let Ok(length) = socket.recv(&mut frame) else { return numbers };
         let number = u16::from_be_bytes([frame[14], frame[15]]);
-        let ours = frame[12..14] == OURS;
-        assert!(!ours || length == 60 + usize::from(number), "{length} bytes");
-        Some(ours.then_some(number))
-    });
-    frames.flatten().collect()
+        if frame[12..14] == OURS {
+            assert_eq!(length, 60 + usize::from(number));
+            numbers.push(number);
+        }
+    }
+}
+
+/// Sends a frame of ours from the far end.
+fn answer() {
+    let (kind, all) = (libc::SOCK_RAW, (libc::ETH_P_ALL as u16).to_be());
+    // SAFETY: a C string; a new descriptor; a `sockaddr_ll`, for which all zero is valid, with its own length; and the bytes of `frame`.
+    unsafe {
+        let fd = libc::socket(libc::AF_PACKET, kind, 0);
+        let mut at: libc::sockaddr_ll = mem::zeroed();
+        at.sll_family = libc::AF_PACKET as u16;
+        at.sll_protocol = all;
+        at.sll_ifindex = libc::if_nametoindex(c"veth1".as_ptr()).cast_signed();
+        let frame = [&[0xff; 12][..], &OURS, &[0; 46]].concat();
+        let length = mem::size_of_val(&at) as u32;
+        let sent = libc::sendto(fd, frame.as_ptr().cast(), frame.len(), 0, (&raw const at).cast(), length);
+        assert_eq!(sent, 60);
+        assert_eq!(libc::close(fd), 0);
+    }
 }
 
 fn ip(words: &str) {
@@ -283,22 +324,36 @@ fn inside_sending() {
     let all = (libc::ETH_P_ALL as u16).to_be();
     // SAFETY: no pointers; a new descriptor that nobody else has. What is asked of it below is the same for all kinds of sockets.
     let there = unsafe {
-        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW | libc::SOCK_NONBLOCK, all.into());
+        let fd = libc::socket(libc::AF_PACKET, libc::SOCK_RAW, all.into());
         assert!(fd >= 0);
         UnixDatagram::from_raw_fd(fd)
     };
     // More than a burst at once, and several times round the ring of 512.
     for _ in 0..40 {
         send(&mut device, 0..40);
-        assert_eq!(received(&there), (0..40).collect::<Vec<u16>>());
+        assert_eq!(received(&there, 40), (0..40).collect::<Vec<u16>>());
     }
+    // One that is longer than the MTU allows is lost, and no other.
+    send(&mut device, [1, 1490, 2]);
+    assert_eq!(received(&there, 2), [1, 2]);
     // What goes out while there is no carrier, or the interface is down, is lost, and nothing waits for it.
     for (interface, number) in [("veth1", 1), ("veth0", 2)] {
         ip(&format!("link set {interface} down"));
         send(&mut device, 100..103);
         ip(&format!("link set {interface} up"));
-        send(&mut device, number..number + 1);
-        assert_eq!(received(&there), [number], "{interface}");
+        send(&mut device, [number]);
+        assert_eq!(received(&there, 1), [number], "{interface}");
+    }
+    // The port is left and taken again: what came meanwhile is nobody's, and a wait is for the socket, not for a nap.
+    drop(device);
+    answer();
+    let mut device = on_veth();
+    let frames = |device: &mut Dpdk| std::iter::from_fn(|| device.split().0.receive().map(|_| ())).count();
+    assert_eq!(frames(&mut device), 0);
+    let begin = Instant::now();
+    while begin.elapsed() < Duration::from_millis(20) {
+        device.wait(Some(Duration::from_millis(20)), None);
+        assert!(begin.elapsed() >= Duration::from_millis(20) || frames(&mut device) > 0, "woken for nothing");
     }
     // In the place of the raw socket one that has no room for more than some ten frames.
     let (full, reader) = UnixDatagram::pair().unwrap();
@@ -306,8 +361,7 @@ fn inside_sending() {
     assert!(unsafe { libc::dup2(full.as_raw_fd(), raw) } >= 0);
     let reader = std::thread::spawn(move || {
         std::thread::sleep(Duration::from_millis(100));
-        reader.set_read_timeout(Some(Duration::from_millis(200))).unwrap();
-        received(&reader)
+        received(&reader, 100)
     });
     send(&mut device, 0..100);
     assert_eq!(reader.join().unwrap(), (0..100).collect::<Vec<u16>>(), "it waits for room");
