@@ -9,7 +9,12 @@ import time
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+T = TypeVar("T")
 PATIENCE_S = 20.0
 OTHERS = ("tbrig", "bench-")  # of tests that run at the same time: the nodes of tests/cloudlab, the peers of benchmarks
 NAMESPACES = ("net", "mnt", "uts", "ipc", "pid", "user")
@@ -44,14 +49,12 @@ def traces() -> Traces:
 
 def await_no_more_than(before: Traces) -> dict[str, list[str]]:
     """Wait until all that is new has gone (others work on this host, too); give by kind what is still there."""
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        now = traces()
-        new = {kind: sorted(names - getattr(before, kind)) for kind, names in vars(now).items()}
-        left = {kind: names for kind, names in new.items() if names}
-        if not left or time.monotonic() > deadline:
-            return left
-        select.select([], [], [], 0.05)
+
+    def more() -> dict[str, list[str]]:
+        new = {kind: sorted(names - getattr(before, kind)) for kind, names in vars(traces()).items()}
+        return {kind: names for kind, names in new.items() if names}
+
+    return _await_nothing(more)
 
 
 def scratch(env: dict[str, str]) -> list[str]:
@@ -62,10 +65,7 @@ def scratch(env: dict[str, str]) -> list[str]:
 
 def await_no_scratch(env: dict[str, str]) -> list[str]:
     """Wait until :func:`scratch` has nothing to list; give what is still there after a while."""
-    deadline = time.monotonic() + PATIENCE_S
-    while (left := scratch(env)) and time.monotonic() < deadline:
-        select.select([], [], [], 0.05)
-    return left
+    return _await_nothing(lambda: scratch(env))
 
 
 def members(marker: str) -> dict[int, str]:
@@ -95,10 +95,7 @@ def members(marker: str) -> dict[int, str]:
 
 def await_no_members(marker: str) -> dict[int, str]:
     """Wait until :func:`members` finds none (what cleans up behind a run, lives a little longer); give who still do."""
-    deadline = time.monotonic() + PATIENCE_S
-    while (left := members(marker)) and time.monotonic() < deadline:
-        select.select([], [], [], 0.05)
-    return left
+    return _await_nothing(lambda: members(marker))
 
 
 def await_end(pids: list[int]) -> list[int]:
@@ -114,6 +111,14 @@ def await_end(pids: list[int]) -> list[int]:
                 left.append(pid)
         finally:
             os.close(handle)
+    return left
+
+
+def _await_nothing(look: Callable[[], T]) -> T:
+    """Look until nothing is seen any more; give what is still there after a while."""
+    deadline = time.monotonic() + PATIENCE_S
+    while (left := look()) and time.monotonic() < deadline:
+        select.select([], [], [], 0.05)
     return left
 
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-//! Compiles the shim (and what DPDK calls in place of libc) with what pkg-config says of DPDK. Without DPDK there is no shim, and the flavor says so when it is opened:
-//! so the workspace can be checked anywhere.
+//! Compiles the shim (and what DPDK calls in place of libc) with what pkg-config says of DPDK. Without DPDK there is no shim, and
+//! the flavor says so when it is opened: so the workspace can be checked anywhere.
 
 use std::process::Command;
 

@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: MIT
 //! A port of DPDK as a device of the stack.
 
-use std::os::fd::{BorrowedFd, RawFd};
+use std::os::fd::BorrowedFd;
 use std::rc::Rc;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use inetstack::{FrameDevice, FrameReceiver, FrameSender, Mac, OpenDevice};
@@ -11,14 +10,11 @@ use queue::{Config, Errno};
 
 use crate::affinity::Cpus;
 use crate::shim::{self, Frame, Port, BURST};
-use crate::waiter::{raw_sockets, Waiter};
+use crate::waiter::Waiter;
 use crate::words::words;
 
 /// Frames that wait for the port at most.
 const FRAMES: usize = 4 * BURST;
-
-/// The raw sockets that DPDK opened when it started, which it keeps for every use of the port.
-static SOCKETS: OnceLock<Vec<RawFd>> = OnceLock::new();
 
 /// A port.
 pub struct Dpdk {
@@ -38,16 +34,14 @@ impl OpenDevice for Dpdk {
             log::error!("DPDK does not start with {}: {errno}", words.join(" "));
             errno
         };
-        let before = raw_sockets();
         let cpus = Cpus::of_this_thread();
         let started = shim::start(&words);
         if let Some(cpus) = cpus {
             cpus.restore();
         }
-        started.map_err(refused)?;
+        let sockets = started.map_err(refused)?;
         let port = Rc::new(Port::open(config.local_mac.is_some()).map_err(refused)?);
-        let opened = SOCKETS.get_or_init(|| raw_sockets().difference(&before).copied().collect());
-        let waiter = Waiter::new(if port.is_raw_socket() { opened.clone() } else { Vec::new() });
+        let waiter = Waiter::new(if port.is_raw_socket() { sockets.to_vec() } else { Vec::new() });
         let receiver = Receiver {
             port: Rc::clone(&port),
             frames: Vec::with_capacity(BURST),

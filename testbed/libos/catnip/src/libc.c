@@ -23,9 +23,8 @@
 #define BURST 32
 
 /*
- * DPDK's interrupt thread gets no name. libc would write
- * that to /proc/self/task/TID/comm, and the kernel has to forget these files when the thread ends. In virtual time, where
- * nobody is preempted, whoever reaps the process meanwhile waits for that without end (shrink_dcache_parent).
+ * DPDK's interrupt thread gets no name. libc would write that to /proc/self/task/TID/comm, and the kernel has to forget these
+ * files when the thread ends. In virtual time, where nobody is preempted, whoever reaps the process meanwhile waits for that without end (shrink_dcache_parent).
  */
 int pthread_setname_np(pthread_t thread, const char *name)
 {
@@ -49,8 +48,7 @@ static long last_cpu(void)
 }
 
 /*
- * DPDK asks for each of RTE_MAX_LCORE CPUs, eight times, whether it is there, and which of
- * RTE_MAX_NUMA_NODES nodes it belongs to, also where the kernel knows no nodes, as in a guest: there, these 5000 system calls
+ * DPDK asks for each of RTE_MAX_LCORE CPUs, eight times, whether it is there, and which of RTE_MAX_NUMA_NODES nodes it belongs to, also where the kernel knows no nodes, as in a guest: there, these 5000 system calls
  * take longer than all the rest of the start. What belongs to no CPU and no node that the kernel has is not there.
  */
 int access(const char *path, int mode)

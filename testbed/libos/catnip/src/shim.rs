@@ -3,11 +3,14 @@
 
 use std::ffi::{c_char, c_int, CString};
 use std::marker::PhantomData;
+use std::os::fd::RawFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::OnceLock;
 
 use queue::Errno;
+
+use crate::waiter::raw_sockets;
 
 /// DPDK's frame buffer, `struct rte_mbuf`.
 #[repr(C)]
@@ -48,10 +51,12 @@ fn check(result: c_int) -> Result<(), Errno> {
     }
 }
 
-/// Starts DPDK with these words, once per process: later words are not looked at.
-pub fn start(words: &[String]) -> Result<(), Errno> {
-    static STARTED: OnceLock<Result<(), Errno>> = OnceLock::new();
-    *STARTED.get_or_init(|| {
+/// Starts DPDK with these words, once per process: later words are not looked at. Gives the raw sockets that it opened, which it
+/// keeps for every use of a port.
+pub fn start(words: &[String]) -> Result<&'static [RawFd], Errno> {
+    static STARTED: OnceLock<Result<Vec<RawFd>, Errno>> = OnceLock::new();
+    let started = STARTED.get_or_init(|| {
+        let before = raw_sockets();
         let words = std::iter::once("catnip").chain(words.iter().map(String::as_str));
         let words: Result<Vec<CString>, _> = words.map(CString::new).collect();
         let words = words.map_err(|_| Errno::EINVAL)?;
@@ -60,8 +65,10 @@ pub fn start(words: &[String]) -> Result<(), Errno> {
         let count = c_int::try_from(words.len()).map_err(|_| Errno::EINVAL)?;
         words.push(std::ptr::null_mut());
         // SAFETY: `count` strings that live for ever, and a null; the array is leaked, too.
-        check(unsafe { shim_start(count, words.leak().as_mut_ptr()) })
-    })
+        check(unsafe { shim_start(count, words.leak().as_mut_ptr()) })?;
+        Ok(raw_sockets().difference(&before).copied().collect())
+    });
+    started.as_deref().map_err(|&errno| errno)
 }
 
 /// A port in use.

@@ -185,7 +185,7 @@ fn the_thread_gets_its_cpus_back() {
     in_a_process("inside_cpus", &[]);
 }
 
-/// The shim's `access`, which is in place of libc's, says what libc's does.
+/// The `access` that DPDK calls in place of libc's says what libc's does.
 #[test]
 fn what_is_there_is_found() {
     let nodes = ["", "/node0", "/node0/cpu0", "/node31", "/node31/cpu0", "/nodes"]

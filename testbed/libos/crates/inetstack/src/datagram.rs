@@ -75,11 +75,11 @@ pub fn write(packet: &mut [u8], datagram: &Datagram<'_>) {
     let words = [
         first[0],
         first[1],
-        protocol | u32::from_ne_bytes(pair(0, checksum)),
+        protocol | halves(0, checksum),
         source,
         destination,
         ports,
-        length | u32::from_ne_bytes(pair(0, udp_checksum)),
+        length | halves(0, udp_checksum),
     ];
     for (place, word) in headers.chunks_exact_mut(4).zip(words) {
         place.copy_from_slice(&word.to_ne_bytes());
@@ -88,13 +88,13 @@ pub fn write(packet: &mut [u8], datagram: &Datagram<'_>) {
 
 /// Two numbers as they lie in a packet, as a word.
 fn word(first: u16, second: u16) -> u32 {
-    u32::from_ne_bytes(pair(first.to_be(), second.to_be()))
+    halves(first.to_be(), second.to_be())
 }
 
-/// Two halves of a word, which are in the packet's order already.
-fn pair(first: u16, second: u16) -> [u8; 4] {
+/// A word of two halves, which are in the packet's order already.
+fn halves(first: u16, second: u16) -> u32 {
     let ([a, b], [c, d]) = (first.to_ne_bytes(), second.to_ne_bytes());
-    [a, b, c, d]
+    u32::from_ne_bytes([a, b, c, d])
 }
 
 fn number(high: u8, low: u8) -> u16 {

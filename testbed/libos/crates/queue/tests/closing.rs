@@ -253,23 +253,23 @@ fn a_wait_that_may_spin_looks_several_times_between_two_polls() {
     assert_eq!(looks::<false>(Duration::ZERO), (1, 1, 1));
 }
 
-#[test]
-fn what_comes_between_two_polls_is_polled_for_where_the_path_does_not_move_by_itself() {
-    let (mut engine, token, seen) = popping::<false>(LONG);
-    let polls = seen.polls.get();
-    seen.bytes_at.set(Some(seen.glances.get() + 4));
-    let done = engine.wait(token, None).unwrap();
-    assert!(matches!(&done.outcome, Outcome::Popped(buffer, None) if buffer.filled() == b"bytes"), "{done:?}");
-    assert_eq!(seen.polls.get() - polls, 2, "before the glances, and for what the third one saw");
-}
-
-#[test]
-fn bytes_that_come_between_two_polls_end_a_pop() {
-    let (mut engine, token, seen) = popping::<true>(LONG);
+/// Polls of the path until bytes that come between two of them have ended a pop.
+fn polls_for_bytes<const ALONE: bool>() -> usize {
+    let (mut engine, token, seen) = popping::<ALONE>(LONG);
     let polls = seen.polls.get();
     // The next look is that of the poll; the third one after it is a glance.
     seen.bytes_at.set(Some(seen.glances.get() + 4));
     let done = engine.wait(token, None).unwrap();
     assert!(matches!(&done.outcome, Outcome::Popped(buffer, None) if buffer.filled() == b"bytes"), "{done:?}");
-    assert_eq!(seen.polls.get() - polls, 1, "the path was polled before, and not again");
+    seen.polls.get() - polls
+}
+
+#[test]
+fn what_comes_between_two_polls_is_polled_for_where_the_path_does_not_move_by_itself() {
+    assert_eq!(polls_for_bytes::<false>(), 2, "before the glances, and for what the third one saw");
+}
+
+#[test]
+fn bytes_that_come_between_two_polls_end_a_pop() {
+    assert_eq!(polls_for_bytes::<true>(), 1, "the path was polled before, and not again");
 }
