@@ -78,7 +78,10 @@ class _Graph:
             self.of_node[interface.node].append(interface)
             if kinds[interface.node] != "switch":
                 self.on_segment.setdefault(interface.segment, []).append(interface)
-        self.prefixes = {number: _prefixes(ends) for number, ends in self.on_segment.items()}
+        self._prefixes: dict[int, tuple[str, ...]] = {}
+        self.routers_on = {
+            number: [end for end in ends if end.node in self.routers] for number, ends in self.on_segment.items()
+        }
         self.multihomed = [
             name
             for name, ends in self.of_node.items()
@@ -98,12 +101,18 @@ class _Graph:
                         continue
                     here = hop or _Hop(interface, None)
                     found[interface.segment] = here
-                    for other in self.on_segment[interface.segment]:
-                        if other.node in self.routers and other.node not in seen:
+                    for other in self.routers_on[interface.segment]:
+                        if other.node not in seen:
                             seen.add(other.node)
                             following.append((other.node, hop or _Hop(interface, other)))
             frontier = following
         return found
+
+    def prefixes(self, segment: int) -> tuple[str, ...]:
+        """Give the subnets of a segment in the order in which they are first seen."""
+        if segment not in self._prefixes:
+            self._prefixes[segment] = _prefixes(self.on_segment[segment])
+        return self._prefixes[segment]
 
 
 def _prefixes(ends: Iterable[Interface]) -> tuple[str, ...]:
@@ -124,7 +133,7 @@ def _to_subnets(graph: _Graph, node: str, hops: dict[int, _Hop], version: int) -
         if via is not None:
             routes += [
                 Route(node=node, dst=prefix, via=via, iface=hop.interface.name)
-                for prefix in graph.prefixes[segment]
+                for prefix in graph.prefixes(segment)
                 if _version(prefix) == version
             ]
     return routes
@@ -160,7 +169,7 @@ def _per_source(graph: _Graph, node: str) -> tuple[list[Route], list[Rule]]:
     routes: list[Route] = []
     rules: list[Rule] = []
     for table, interface in enumerate(graph.of_node[node], start=FIRST_TABLE):
-        routers = [end for end in graph.on_segment[interface.segment] if end.node in graph.routers]
+        routers = graph.routers_on[interface.segment]
         for text in interface.addresses:
             found = ipaddress.ip_interface(text)
             routes.append(

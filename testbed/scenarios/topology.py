@@ -244,12 +244,15 @@ class Topology:
 
     def to_dict(self) -> dict[str, object]:
         """Give the topology as JSON-able data, which :meth:`from_dict` takes back."""
-        data = dataclasses.asdict(self)
-        for node in data["nodes"]:
-            node["sysctls"] = dict(node["sysctls"])
-            if node["switch"] is None:
-                del node["switch"]  # digests of topologies without are those of before there was a choice
-        return {"version": 1, **data}
+        return {
+            "version": 1,
+            "nodes": tuple(_plain_node(node) for node in self.nodes),
+            "links": tuple(_plain_link(link) for link in self.links),
+            "routes": tuple(dict(vars(route)) for route in self.routes),
+            "rules": tuple(dict(vars(rule)) for rule in self.rules),
+            "derive_routes": self.derive_routes,
+            "per_source": self.per_source,
+        }
 
     @classmethod
     def from_dict(cls, data: Mapping[str, object]) -> Topology:
@@ -288,6 +291,18 @@ def _named(links: tuple[Link, ...]) -> tuple[Link, ...]:
         suffix = f"-{seen[pair]}" if seen[pair] > 1 else ""
         named.append(link if link.name is not None else dataclasses.replace(link, name=f"{link.a}-{link.b}{suffix}"))
     return tuple(named)
+
+
+def _plain_node(node: Node) -> dict[str, object]:
+    values = {**vars(node), "sysctls": dict(node.sysctls)}
+    if node.switch is None:
+        del values["switch"]  # digests of topologies without are those of before there was a choice
+    return values
+
+
+def _plain_link(link: Link) -> dict[str, object]:
+    back = link.shape_back
+    return {**vars(link), "shape": dict(vars(link.shape)), "shape_back": None if back is None else dict(vars(back))}
 
 
 def _items(data: Mapping[str, object], name: str) -> list[Mapping[str, object]]:
