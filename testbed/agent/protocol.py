@@ -83,16 +83,20 @@ class Channel:
         self.pending = False
 
     def request(self, op: str, fields: Mapping[str, object], on_event: Callable[[Event], None]) -> Reply:
-        """Send one request and wait for its reply.
+        """Send one request and wait for its reply; as :meth:`send` and :meth:`receive`."""
+        self.send(op, fields)
+        return self.receive(on_event)
+
+    def send(self, op: str, fields: Mapping[str, object]) -> None:
+        """Send one request; :meth:`receive` gives its reply.
 
         Args:
             op: Name of the operation.
             fields: Its fields, of the types that msgpack has.
-            on_event: Called with each event before the reply, in order.
 
         Raises:
             AgentGone: The channel closed.
-            InternalError: The agent's words make no sense, or a request is still pending.
+            InternalError: A request is still pending.
         """
         if self.pending:
             raise InternalError(f"the agent was asked to {op!r} while the reply to an earlier request is still pending")
@@ -103,6 +107,19 @@ class Channel:
         self._buffer.clear()  # of the reply before
         self.pending = True
         self._send()
+
+    def receive(self, on_event: Callable[[Event], None]) -> Reply:
+        """Wait for the reply to the request that was sent.
+
+        Args:
+            on_event: Called with each event before the reply, in order.
+
+        Raises:
+            AgentGone: The channel closed.
+            InternalError: The agent's words make no sense, or nothing was sent.
+        """
+        if not self.pending:
+            raise InternalError("the agent was asked nothing that it could reply to")
         return self._await_reply(on_event)
 
     def drain(self, on_event: Callable[[Event], None], *, limit_s: float) -> Reply | None:

@@ -67,11 +67,12 @@ class MininetBackend(Backend):
         session, place = namespaces.start(agent, recorder=recorder or NullRecorder(), options=given)
 
         def greet() -> dict[str, Any]:
-            hello = namespaces.greet(session, [os.fspath(path) for path in given.shares])
+            hello = namespaces.greeted(session)
             check_shapes(topology, hello["capabilities"])
             return hello
 
         try:
+            session.send_hello([os.fspath(path) for path in given.shares])
             return Network(
                 session,
                 topology,

@@ -108,14 +108,14 @@ def start(agent: Path, *, recorder: Recorder, options: BackendOptions) -> tuple[
     return Session(here, namespaces, recorder), namespaces
 
 
-def greet(session: Session, shares: list[str]) -> dict[str, Any]:
-    """Greet the agent.
+def greeted(session: Session) -> dict[str, Any]:
+    """Give the agent's answer to the greeting that it was sent.
 
     Raises:
         CapabilityError: It ended before it could answer: the host refuses namespaces.
     """
     try:
-        return session.hello(shares)
+        return session.take_hello()
     except (AgentGone, CapabilityError) as error:
         raise CapabilityError(f"this machine refuses namespaces: {error}", hint=_HINT) from error
 
@@ -129,6 +129,7 @@ def capabilities(agent: Path) -> frozenset[str]:
     """
     session, _ = start(agent, recorder=NullRecorder(), options=BackendOptions())
     try:
-        return frozenset(greet(session, [])["capabilities"])
+        session.send_hello([])
+        return frozenset(greeted(session)["capabilities"])
     finally:
         session.close()

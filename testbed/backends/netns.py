@@ -40,6 +40,7 @@ class NetnsBackend(Backend):
         agent = find_agent(given.agent)
         session, _ = namespaces.start(agent, recorder=recorder or NullRecorder(), options=given)
         try:
+            session.send_hello([os.fspath(path) for path in given.shares])
             return Network(
                 session,
                 topology,
@@ -49,7 +50,7 @@ class NetnsBackend(Backend):
                 options=given,
                 settle_ns=0,
                 artifacts=identify(agent),
-                greet=lambda: namespaces.greet(session, [os.fspath(path) for path in given.shares]),
+                greet=lambda: namespaces.greeted(session),
             )
         except BaseException:
             session.close()

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import threading
 from collections.abc import Callable, Mapping
@@ -133,11 +134,15 @@ class Session:
         self.recorder.command(name, {key: _plain(value) for key, value in fields.items()}, start_ns, self.now_ns)
 
     def _ask(self, op: str, fields: Mapping[str, object]) -> Reply:
-        """Send a request and wait; what breaks the conversation is raised again for every later request."""
+        """Send a request and wait for its reply."""
+        return self._answer(lambda: self._channel.request(op, fields, self._event))
+
+    def _answer(self, wait: Callable[[], Reply]) -> Reply:
+        """Wait for a reply; what breaks the conversation is raised again for every later request."""
         if self._broken is not None:
             raise self._broken
         try:
-            reply = self._channel.request(op, fields, self._event)
+            reply = wait()
         except AgentGone as error:
             self._broken = self.died = self.peer.gone()
             raise self._broken from error
@@ -149,7 +154,21 @@ class Session:
 
     def hello(self, shares: list[str]) -> dict[str, Any]:
         """Greet the agent, and check that it speaks our version."""
-        answer = self.ask_quietly("hello", version=VERSION, shares=shares)
+        self.send_hello(shares)
+        return self.take_hello()
+
+    def send_hello(self, shares: list[str]) -> None:
+        """Greet the agent; it gets ready while we go on until :meth:`take_hello`, which also tells what is wrong."""
+        with self._lock, contextlib.suppress(AgentGone):
+            self._channel.send("hello", {"version": VERSION, "shares": shares})
+
+    def take_hello(self) -> dict[str, Any]:
+        """Give the agent's answer to the greeting, and check that it speaks our version."""
+        with self._lock:
+            reply = self._answer(lambda: self._channel.receive(self._event))
+        if reply.error is not None:
+            raise reply.error
+        answer = reply.ok
         if answer.get("version") != VERSION:
             raise InternalError(
                 f"the agent speaks version {answer.get('version')!r} of the protocol, not {VERSION}",

@@ -63,6 +63,7 @@ class TimeTravelBackend(Backend):
         artifacts = find_artifacts(given.kernel, given.agent)
         session = start_guest(artifacts, seed=seed, recorder=recorder or NullRecorder(), options=given)
         try:
+            session.send_hello([os.fspath(path) for path in given.shares])
             return Network(
                 session,
                 topology,
@@ -72,15 +73,15 @@ class TimeTravelBackend(Backend):
                 options=given,
                 settle_ns=SETTLE_NS,
                 artifacts=identify(artifacts.kernel, artifacts.agent),
-                greet=lambda: self.greet(session, given),
+                greet=lambda: self.greet(session),
             )
         except BaseException:
             session.close()
             raise
 
-    def greet(self, session: Session, options: BackendOptions) -> dict[str, Any]:
-        """Greet the agent of a guest that has booted; from then on it stands frozen until somebody asks for more."""
-        return session.hello([os.fspath(path) for path in options.shares])
+    def greet(self, session: Session) -> dict[str, Any]:
+        """Give the greeting of a guest that has booted; from then on it stands frozen until somebody asks for more."""
+        return session.take_hello()
 
 
 def start_guest(artifacts: Artifacts, *, seed: int, recorder: Recorder, options: BackendOptions) -> Session:

@@ -59,9 +59,9 @@ class Backend(TimeTravelBackend):
         self._task = task
         self.debugger: Debugger | None = None
 
-    def greet(self, session: Session, options: BackendOptions) -> dict[str, Any]:
+    def greet(self, session: Session) -> dict[str, Any]:
         """Attach gdb while the guest stands frozen after the greeting: it has booted, and no network is up."""
-        answer = super().greet(session, options)
+        answer = super().greet(session)
         if self._task.gdb:
             script = None if self._task.gdb_script is None else Path(self._task.gdb_script)
             self.debugger = Debugger(_pid(session), script)

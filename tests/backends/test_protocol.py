@@ -39,6 +39,20 @@ def test_request_is_sent_as_length_and_map() -> None:
     assert requests == [{"op": "write", "data": b"\xff", "mode": 0o644}]
 
 
+def test_reply_is_received_whenever_it_suits() -> None:
+    with agent(lambda _: [{"event": "drops", "count": 2}, ok(7)]) as (sock, requests):
+        channel = Channel(sock)
+        channel.send("hello", {})
+        with pytest.raises(InternalError, match=r"^the agent was asked to 'up' while the reply to an earlier"):
+            channel.send("up", {})
+        events: list[dict[str, Any]] = []
+        assert channel.receive(events.append).now_ns == 7
+        assert events == [{"event": "drops", "count": 2}]
+        with pytest.raises(InternalError, match=r"^the agent was asked nothing that it could reply to$"):
+            channel.receive(events.append)
+    assert requests == [{"op": "hello"}]
+
+
 def test_frames_cut_anywhere_are_joined() -> None:
     whole = frame({"event": "drops", "count": 1}) + frame(ok(1))
     here, there = socket.socketpair()

@@ -6,6 +6,7 @@ from __future__ import annotations
 import gc
 import hashlib
 import re
+import socket
 import subprocess
 import sys
 import threading
@@ -46,6 +47,17 @@ class Notes(NullRecorder):
     def process_exited(self, process: int, status: int, end_ns: int) -> None:
         """Keep it."""
         self.exits.append((process, status, end_ns))
+
+
+def test_greeting_of_an_agent_that_is_gone_is_told_where_the_answer_is_taken() -> None:
+    here, there = socket.socketpair()
+    there.close()
+    session = Session(here, FakePeer(), Notes())
+    session.send_hello([])
+    for _ in range(2):
+        with pytest.raises(GuestCrashed, match=r"^the fake guest died$"):
+            session.take_hello()
+    session.close()
 
 
 class World:
