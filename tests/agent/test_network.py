@@ -243,7 +243,7 @@ def _wait_for_end(pidfd: int) -> None:
 
 @pytest.mark.parametrize(
     ("pids", "kind", "what"),
-    [([], "usage", "0 pids for 2 nodes"), ([1, 999_999], "os", "h2: /proc/999999/ns/net")],
+    [([], "usage", "0 pids for 2 nodes"), ([999_999, 1], "os", "h1: /proc/999999/ns/net")],
 )
 def test_nodes_that_others_made_are_looked_for(fresh: Agent, pids: list[int], kind: str, what: str) -> None:
     with pytest.raises(AgentError, match=what) as told:

@@ -47,6 +47,31 @@ def test_lan_every_host_reaches_the_next(up: Up) -> None:
         assert "1 received" in result.stdout
 
 
+def test_every_link_of_a_large_lan_has_its_carrier_from_the_start(up: Up) -> None:
+    hosts = 120  # links; the kernel tells of 100 or 200 interfaces' carriers at once, and of the others a second later
+    network = up("lan", n=hosts)
+    ports = [line for line in network["s1"].run("ip -o link").stdout.splitlines() if ": eth" in line]
+    assert len(ports) == hosts
+    assert [line for line in ports if " state UP " not in line] == []
+    assert " state UP " in network[f"h{hosts}"].run("ip -o link show eth0").stdout
+    assert "1 received" in network["h1"].run(["ping", "-c1", "-W1", network[f"h{hosts}"].address()]).stdout
+
+
+@pytest.mark.guest
+def test_hosts_of_a_lan_have_said_all_that_they_say_by_themselves_before_the_start(up: Up) -> None:
+    network = up("lan", n=20)
+    network.sleep(20)
+    counts = [
+        line.split(":")[1].split()
+        for line in network["s1"].run("cat /proc/net/dev").stdout.splitlines()
+        if "eth" in line
+    ]
+    assert [(count[1], count[9]) for count in counts] == [("0", "0")] * 20
+    assert "Icmp6OutType143" in network["h1"].run("cat /proc/net/dev_snmp6/eth0").stdout, (
+        "no host has reported its groups"
+    )
+
+
 def test_two_path_packets_leave_by_the_interface_of_their_source(up: Up) -> None:
     network = up("two_path")
     h1, h2 = network["h1"], network["h2"]
@@ -71,6 +96,18 @@ def test_given_addresses_routes_and_sysctls_are_set(up: Up) -> None:
     assert "metric 7" in shown
     assert " mtu 1400 " in network["b"].run("ip link show eth0").stdout
     network["b"].wait_address("fd99::2")
+
+
+@pytest.mark.netns
+def test_sysctls_of_an_interface_are_set_before_it_goes_up(up: Up) -> None:
+    without = "1"  # IN6_ADDR_GEN_MODE_NONE: no link-local address by itself, which it would get when it goes up
+    topology = Topology(
+        (Node("a", sysctls={"net.ipv6.conf.eth0.addr_gen_mode": without}), Node("b")), (Link("a", "b", mtu=1500),)
+    )
+    network = up(topology)
+    assert "fe80::" not in network["a"].run("ip -6 addr show eth0").stdout
+    assert "fe80::" in network["b"].run("ip -6 addr show eth0").stdout
+    assert "1 received" in network["a"].run(["ping", "-c1", network["b"].address(version=6)]).stdout
 
 
 def test_run_output_status_input_and_environment(up: Up) -> None:

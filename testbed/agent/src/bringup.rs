@@ -4,40 +4,23 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::IpAddr;
 use std::num::NonZeroUsize;
-use std::os::fd::{AsFd, AsRawFd};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use crate::error::{Context, Error, Result};
-use crate::netlink::{attributes, u32_at, Batch, Netlink, Tlv, NLM_F_CREATE, NLM_F_EXCL};
-use crate::node::{Home, Interface, Node};
-use crate::offload;
-use crate::protocol::{NodeKind, Plan, PlanEnd, PlanLink, PlanNode, PlanRoute, PlanRule, Shape};
+use crate::netconf::{self, NEW};
+use crate::netlink::{attributes, u32_at, Batch, Netlink, Tlv};
+use crate::node::{self, Home, Interface, Node};
+use crate::offload::Offloads;
+use crate::protocol::{NodeKind, Plan, PlanEnd, PlanLink, PlanNode, Shape};
 use crate::shape::{self, Qdisc, RTM_NEWQDISC, TCA_KIND, TCA_OPTIONS};
 use crate::sys;
 
-const RTM_NEWLINK: u16 = 16;
 const RTM_GETLINK: u16 = 18;
-const RTM_SETLINK: u16 = 19;
-const RTM_NEWADDR: u16 = 20;
-const RTM_NEWROUTE: u16 = 24;
-const RTM_NEWRULE: u16 = 32;
 const RTM_NEWTFILTER: u16 = 44;
-const IFLA_ADDRESS: u16 = 1;
-const IFLA_IFNAME: u16 = 3;
-const IFLA_MTU: u16 = 4;
-const IFLA_MASTER: u16 = 10;
-const IFLA_LINKINFO: u16 = 18;
-const IFLA_NET_NS_FD: u16 = 28;
-const IFLA_NUM_TX_QUEUES: u16 = 31;
-const IFLA_NUM_RX_QUEUES: u16 = 32;
-const IFLA_INFO_KIND: u16 = 1;
-const IFLA_INFO_DATA: u16 = 2;
-const VETH_INFO_PEER: u16 = 1;
-const UP: u32 = libc::IFF_UP as u32;
-/// br0 of a switch: above every port's index, so that ports count from 2 as in other nodes.
-const BRIDGE_INDEX: u32 = 100_000;
-const NEW: u16 = NLM_F_CREATE | NLM_F_EXCL;
+/// Descriptors that a node needs: its network namespace and its socket there.
+const FILES_OF_A_NODE: usize = 2;
 
 /// A link of the running network.
 pub struct Link {
@@ -76,44 +59,46 @@ pub fn quiet_fabric() -> Result<()> {
 /// The first free index of a fresh namespace: 2, or more where the kernel puts tunnel devices into each.
 pub fn first_index(route: &mut Netlink) -> Result<u32> {
     let links = route.dump(RTM_GETLINK, "dump of interfaces", |m| {
-        m.raw(&ifinfo(0, 0, 0, 0));
+        m.raw(&netconf::ifinfo(0, 0, 0, 0));
     })?;
     Ok(links.iter().filter_map(|l| u32_at(&l.payload, 4)).max().unwrap_or(1) + 1)
 }
 
-/// On the host's kernel: wait until all ends of the fabric have a carrier, which a work queue tells a little later.
-pub fn await_carriers(route: &mut Netlink) -> Result<()> {
+/// Wait until an interface has a carrier by the news of it, without which it does not send. A work queue tells them, and
+/// from 6.5 on whoever asks for the state before (linkwatch_sync_dev in rtnl_getlink).
+fn await_carrier(route: &mut Netlink, ifindex: u32, step: &str) -> Result<()> {
     const IFLA_OPERSTATE: u16 = 16;
     const IF_OPER_UP: &[u8] = &[6];
-    const TRIES: u32 = 1000;
+    const PAUSE: Duration = Duration::from_micros(200);
+    const TRIES: u32 = 25_000;
     for _ in 0..TRIES {
-        let links = route.dump(RTM_GETLINK, "dump of interfaces", |m| {
-            m.raw(&ifinfo(0, 0, 0, 0));
+        let link = route.ask(RTM_GETLINK, step, |m| {
+            m.raw(&netconf::ifinfo(0, ifindex, 0, 0));
         })?;
-        let waiting = links.iter().any(|l| {
-            let flags = u32_at(&l.payload, 8).unwrap_or(0);
-            let state = attributes(l.payload.get(16..).unwrap_or(&[])).find(|(kind, _)| *kind == IFLA_OPERSTATE);
-            flags & UP != 0 && state.is_some_and(|(_, value)| value != IF_OPER_UP)
-        });
-        if !waiting {
+        if attributes(link.payload.get(16..).unwrap_or(&[])).any(|found| found == (IFLA_OPERSTATE, IF_OPER_UP)) {
             return Ok(());
         }
-        std::thread::sleep(std::time::Duration::from_millis(1));
+        std::thread::sleep(PAUSE);
     }
-    Err(Error::internal("the links have no carrier after a second"))
+    Err(Error::internal(format!("{step}: not there after {:?}", PAUSE * TRIES)))
+}
+
+/// Let this process have room for the descriptors of so many nodes, while it has one thread: threads share the table, and
+/// each time that it must grow they wait for an RCU grace period (expand_fdtable in fs/file.c).
+pub fn make_room(nodes: usize) -> Result<()> {
+    sys::make_room_for_files(FILES_OF_A_NODE * nodes).context(|| "room for open files")
 }
 
 /// Build everything. The fabric is the agent's own network namespace, `home`.
+///
+/// The nodes come first, each as a whole, and their links get a carrier at the very end: else the kernel would work on
+/// news of carriers and IPv6 addresses meanwhile, and each of our messages would wait for its lock.
 pub fn bring_up(plan: &Plan, first: u32, home: &Home, route: &mut Netlink, has_netem: bool) -> Result<Fabric> {
     let by_name = index_nodes(plan)?;
-    let mut fabric = Fabric { first, nodes: Vec::with_capacity(plan.nodes.len()), by_name, links: Vec::new() };
     let qdiscs = plan.links.iter().map(|l| choose(l, has_netem)).collect::<Result<Vec<_>>>()?;
-    fabric.nodes = create_nodes(plan)?;
-    add_interfaces(plan, &mut fabric)?;
+    let nodes = make_nodes(prepare(plan, first, home, &by_name)?)?;
+    let mut fabric = Fabric { first, nodes, by_name, links: Vec::new() };
     let mut batch = Batch::new();
-    for (number, link) in plan.links.iter().enumerate().filter(|_| plan.made.is_none()) {
-        add_pair(&mut batch, number, link, &fabric)?;
-    }
     for (number, link) in plan.links.iter().enumerate() {
         open_ingress(&mut batch, first, number, link);
     }
@@ -127,15 +112,23 @@ pub fn bring_up(plan: &Plan, first: u32, home: &Home, route: &mut Netlink, has_n
             qdiscs: qdiscs[number],
         });
     }
-    run(route, batch)?;
-    let result = configure(plan, &mut fabric);
-    go_back(home)?;
-    result.map(|()| fabric)
+    route.run(batch)?;
+    connect(plan, &mut fabric, route)?;
+    Ok(fabric)
 }
 
-/// Make the namespaces (or enter those that are there), on every CPU that there is: the kernel takes a third of a
-/// millisecond for each. A thread's namespace is its own, so this one stays where it is.
-fn create_nodes(plan: &Plan) -> Result<Vec<Node>> {
+/// What is to be done for one node.
+struct Work<'a> {
+    node: &'a PlanNode,
+    /// A process in its network namespace, where that is made already.
+    pid: Option<i32>,
+    interfaces: Vec<Interface>,
+    /// Makes its interfaces; gives them addresses, routes and rules.
+    batches: [Batch; 2],
+}
+
+/// Say of each node what is to be done.
+fn prepare<'a>(plan: &'a Plan, first: u32, home: &Home, by_name: &HashMap<String, usize>) -> Result<Vec<Work<'a>>> {
     let pids: Vec<Option<i32>> = match &plan.made {
         None => vec![None; plan.nodes.len()],
         Some(made) => made.pids.iter().copied().map(Some).collect(),
@@ -143,37 +136,77 @@ fn create_nodes(plan: &Plan) -> Result<Vec<Node>> {
     if pids.len() != plan.nodes.len() {
         return Err(Error::usage(format!("{} pids for {} nodes", pids.len(), plan.nodes.len())));
     }
-    let planned: Vec<(&PlanNode, Option<i32>)> = plan.nodes.iter().zip(pids).collect();
-    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let share = planned.len().div_ceil(workers).max(1);
-    let create = |(node, pid): &(&PlanNode, Option<i32>)| {
-        let made = match *pid {
-            None => Node::create(&node.name, node.kind)?,
-            Some(pid) => Node::adopt(&node.name, node.kind, pid)?,
-        };
-        base_sysctls(node.kind)?;
-        sysctls(&node.name, &node.sysctls, false).map(|()| made)
-    };
-    std::thread::scope(|scope| {
-        let parts: Vec<_> =
-            planned.chunks(share).map(|part| scope.spawn(move || part.iter().map(create).collect())).collect();
-        let made: Result<Vec<Vec<Node>>> = parts
-            .into_iter()
-            .map(|part| part.join().unwrap_or_else(|_| Err(Error::internal("a thread that made namespaces panicked"))))
-            .collect();
-        Ok(made?.into_iter().flatten().collect())
-    })
-}
-
-fn run(route: &mut Netlink, batch: Batch) -> Result<()> {
-    if batch.is_empty() {
-        return Ok(());
+    let mut works: Vec<Work<'_>> = plan
+        .nodes
+        .iter()
+        .zip(pids)
+        .map(|(node, pid)| Work { node, pid, interfaces: Vec::new(), batches: [Batch::new(), Batch::new()] })
+        .collect();
+    for work in &mut works {
+        let name = &work.node.name;
+        netconf::set_up(&mut work.batches[0], netconf::LOOPBACK, true, format!("{name}: lo up"));
+        if work.node.kind == NodeKind::Switch && plan.made.is_none() {
+            netconf::add_bridge(&mut work.batches[0], name);
+        }
     }
-    route.run(batch)
+    for (number, link) in plan.links.iter().enumerate() {
+        for end in 0..2 {
+            let wanted = &link.ends[end];
+            find(by_name, &wanted.node)
+                .and_then(|index| works[index].add_interface(first, number, end, wanted, home))
+                .map_err(|e| e.at(format!("link {}", link.name)))?;
+        }
+    }
+    for route in &plan.routes {
+        let work = &mut works[find(by_name, &route.node).map_err(|e| e.at(format!("route to {}", route.dst)))?];
+        netconf::add_route(&mut work.batches[1], &work.interfaces, route)?;
+    }
+    for rule in &plan.rules {
+        let index = find(by_name, &rule.node).map_err(|e| e.at("rule"))?;
+        netconf::add_rule(&mut works[index].batches[1], rule)?;
+    }
+    Ok(works)
 }
 
-fn go_back(home: &Home) -> Result<()> {
-    sys::setns(home.net.as_fd(), libc::CLONE_NEWNET).context(|| "going back to the fabric")
+/// Make the nodes on every CPU that there is: the kernel takes a third of a millisecond for a namespace. A thread's
+/// namespace is its own, so this one stays where it is.
+fn make_nodes(works: Vec<Work<'_>>) -> Result<Vec<Node>> {
+    let workers = std::thread::available_parallelism().map_or(1, NonZeroUsize::get).min(works.len());
+    // Those with the most interfaces first, so that no thread is left with one of them in the end.
+    let mut queue: Vec<(usize, Work<'_>)> = works.into_iter().enumerate().collect();
+    queue.sort_by_key(|(index, work)| (work.interfaces.len(), std::cmp::Reverse(*index)));
+    let queue = Mutex::new(queue);
+    let next = || queue.lock().map_or(None, |mut rest| rest.pop());
+    let mut made: Vec<(usize, Result<Node>)> = std::thread::scope(|scope| {
+        let work = || -> Vec<_> {
+            let mut offloads = Offloads::default();
+            std::iter::from_fn(next).map(|(index, work)| (index, make_node(work, &mut offloads))).collect()
+        };
+        let parts: Vec<_> = (0..workers).map(|_| scope.spawn(work)).collect();
+        parts.into_iter().flat_map(|part| part.join().expect("the program ends where a thread panics")).collect()
+    });
+    made.sort_by_key(|(index, _)| *index); // the first error is that of the first node
+    made.into_iter().map(|(_, node)| node).collect()
+}
+
+/// Make one node, all but the carriers of its links; this thread is left in its network namespace.
+fn make_node(work: Work<'_>, offloads: &mut Offloads) -> Result<Node> {
+    let PlanNode { name, kind, sysctls } = work.node;
+    let mut node = match work.pid {
+        None => Node::create(name)?,
+        Some(pid) => Node::adopt(name, pid)?,
+    };
+    node.interfaces = work.interfaces;
+    base_sysctls(*kind)?;
+    set_sysctls(name, sysctls, false)?;
+    let [interfaces, rest] = work.batches;
+    node.route.run(interfaces)?;
+    set_sysctls(name, sysctls, true)?;
+    for interface in &node.interfaces {
+        offloads.turn_off(node.route.fd(), &interface.name).map_err(|e| e.at(name))?;
+    }
+    node.route.run(rest)?;
+    Ok(node)
 }
 
 fn index_nodes(plan: &Plan) -> Result<HashMap<String, usize>> {
@@ -237,12 +270,10 @@ impl Fabric {
         }
         if let Some(up) = up {
             for end in 0..2 {
-                batch.add(RTM_SETLINK, 0, format!("{}: carrier", link.name), |m| {
-                    m.raw(&ifinfo(0, device(self.first, number, end), if up { UP } else { 0 }, UP));
-                });
+                netconf::set_up(&mut batch, device(self.first, number, end), up, format!("{}: carrier", link.name));
             }
         }
-        run(route, batch)
+        route.run(batch)
     }
 }
 
@@ -251,79 +282,33 @@ fn choose(link: &PlanLink, has_netem: bool) -> Result<[Qdisc; 2]> {
     Ok([one(&link.shapes[0])?, one(&link.shapes[1])?])
 }
 
-/// Give each end of a link its place in its node: indices count from 2 in the order of the links.
-fn add_interfaces(plan: &Plan, fabric: &mut Fabric) -> Result<()> {
-    let first = fabric.first;
-    for (link, ends) in plan.links.iter().enumerate() {
-        for (end, wanted) in ends.ends.iter().enumerate() {
-            let node = fabric.node(&wanted.node).map_err(|e| e.at(format!("link {}", ends.name)))?;
-            if wanted.iface.is_empty() || wanted.iface.len() > 15 || node.ifindex(&wanted.iface).is_some() {
-                return Err(Error::usage(format!(
-                    "link {}: '{}' is no free interface name in {} (1 to 15 letters)",
-                    ends.name, wanted.iface, wanted.node
-                )));
-            }
-            let ifindex = first + node.interfaces.len() as u32;
-            node.interfaces.push(Interface { name: wanted.iface.clone(), ifindex, link, end });
+impl Work<'_> {
+    /// Give an end of a link its place in the node: indices count from `first` in the order of the links.
+    fn add_interface(&mut self, first: u32, link: usize, end: usize, wanted: &PlanEnd, home: &Home) -> Result<()> {
+        let PlanEnd { node, iface, .. } = wanted;
+        if iface.is_empty() || iface.len() > 15 || node::ifindex(&self.interfaces, iface).is_some() {
+            return Err(Error::usage(format!("'{iface}' is no free interface name in {node} (1 to 15 letters)")));
         }
+        let ifindex = first + self.interfaces.len() as u32;
+        self.interfaces.push(Interface { name: iface.clone(), ifindex, link, end });
+        let [made, rest] = &mut self.batches;
+        // It goes up with its first message, unless there is something to be said to it before.
+        let at_once = self.pid.is_none() && !self.node.sysctls.keys().any(|key| of_interface(key));
+        if self.pid.is_none() {
+            let pair = netconf::Pair {
+                ifindex,
+                up: at_once,
+                in_bridge: self.node.kind == NodeKind::Switch,
+                peer: &format!("l{link}.{end}"),
+                peer_index: device(first, link, end),
+            };
+            netconf::add_pair(made, &pair, wanted, home)?;
+        }
+        if !at_once {
+            netconf::set_up(rest, ifindex, true, format!("{node}.{iface}: up"));
+        }
+        wanted.addresses.iter().try_for_each(|address| netconf::add_address(rest, wanted, ifindex, address))
     }
-    Ok(())
-}
-
-/// `struct ifinfomsg`.
-fn ifinfo(family: u8, ifindex: u32, flags: u32, change: u32) -> [u8; 16] {
-    let mut bytes = [0; 16];
-    bytes[0] = family;
-    bytes[4..8].copy_from_slice(&ifindex.to_ne_bytes());
-    bytes[8..12].copy_from_slice(&flags.to_ne_bytes());
-    bytes[12..16].copy_from_slice(&change.to_ne_bytes());
-    bytes
-}
-
-fn parse_mac(text: &str) -> Result<[u8; 6]> {
-    let wrong = || Error::usage(format!("'{text}' is no MAC address (six bytes: 02:00:00:00:00:01)"));
-    let bytes: Vec<u8> = text
-        .split(':')
-        .map(|p| u8::from_str_radix(p, 16))
-        .collect::<std::result::Result<_, _>>()
-        .map_err(|_| wrong())?;
-    bytes.try_into().map_err(|_| wrong())
-}
-
-/// Both veth pairs of a link: lN.0 and lN.1 here, their peers in the nodes.
-fn add_pair(batch: &mut Batch, number: usize, link: &PlanLink, fabric: &Fabric) -> Result<()> {
-    for (end, wanted) in link.ends.iter().enumerate() {
-        let node = &fabric.nodes[find(&fabric.by_name, &wanted.node)?];
-        let ifindex = node.ifindex(&wanted.iface).expect("added above");
-        let mac = parse_mac(&wanted.mac).map_err(|e| e.at(format!("link {}", link.name)))?;
-        let step = format!("link {}: veth pair to {}.{}", link.name, wanted.node, wanted.iface);
-        batch.add(RTM_NEWLINK, NEW, step, |m| {
-            let noarp = libc::IFF_NOARP as u32;
-            // Not up yet either: see `open_ingress`.
-            m.raw(&ifinfo(0, device(fabric.first, number, end), noarp, noarp));
-            m.string(IFLA_IFNAME, &format!("l{number}.{end}"));
-            common(m, wanted);
-            m.nest(IFLA_LINKINFO, |i| {
-                i.string(IFLA_INFO_KIND, "veth");
-                i.nest(IFLA_INFO_DATA, |d| {
-                    d.nest(VETH_INFO_PEER, |p| {
-                        // Not up yet: a veth cannot be opened before it has its peer (drivers/net/veth.c).
-                        p.raw(&ifinfo(0, ifindex, 0, 0));
-                        p.string(IFLA_IFNAME, &wanted.iface);
-                        p.put(IFLA_ADDRESS, &mac);
-                        common(p, wanted);
-                        p.u32(IFLA_NET_NS_FD, node.net.as_raw_fd() as u32);
-                    });
-                });
-            });
-        });
-    }
-    Ok(())
-}
-
-/// What both ends of a pair have in common: MTU, and one queue each way.
-fn common(m: &mut Tlv<'_>, end: &PlanEnd) {
-    m.u32(IFLA_MTU, end.mtu).u32(IFLA_NUM_TX_QUEUES, 1).u32(IFLA_NUM_RX_QUEUES, 1);
 }
 
 /// Prepare both ends for the filters of `wire`: of all links first, as the first filter of a clsact waits for an RCU grace
@@ -340,7 +325,7 @@ fn open_ingress(batch: &mut Batch, first: u32, number: usize, link: &PlanLink) {
     }
 }
 
-/// Send what comes in on one end out of the other, through that direction's impairments; then both ends go up.
+/// Send what comes in on one end out of the other, through that direction's impairments.
 fn wire(batch: &mut Batch, first: u32, number: usize, link: &PlanLink, qdiscs: [Qdisc; 2]) {
     const INGRESS: u32 = 0xffff_fff2;
     const PRIO_AND_ALL_PROTOCOLS: u32 = 1 << 16 | (libc::ETH_P_ALL as u16).to_be() as u32;
@@ -356,11 +341,6 @@ fn wire(batch: &mut Batch, first: u32, number: usize, link: &PlanLink, qdiscs: [
         let ifindex = device(first, number, 1 - direction);
         let step = format!("link {}: {} to {}", link.name, link.ends[direction].node, link.ends[1 - direction].node);
         shape::apply(batch, &step, ifindex, shape, mtu, Qdisc::None, qdiscs[direction]);
-    }
-    for end in 0..2 {
-        batch.add(RTM_SETLINK, 0, format!("link {}: up", link.name), |m| {
-            m.raw(&ifinfo(0, device(first, number, end), UP, UP));
-        });
     }
 }
 
@@ -392,205 +372,46 @@ fn redirect(o: &mut Tlv<'_>, to: u32) {
     });
 }
 
-/// Inside each node: lo, bridge, addresses, routes, rules, offloads off.
-fn configure(plan: &Plan, fabric: &mut Fabric) -> Result<()> {
-    let mut batches: Vec<Batch> = fabric.nodes.iter().map(|_| Batch::new()).collect();
-    for (node, batch) in fabric.nodes.iter().zip(&mut batches) {
-        batch.add(RTM_SETLINK, 0, format!("{}: lo up", node.name), |m| {
-            m.raw(&ifinfo(0, 1, UP, UP));
-        });
-        if node.kind == NodeKind::Switch && plan.made.is_none() {
-            add_bridge(batch, node);
-        }
-        for interface in &node.interfaces {
-            batch.add(RTM_SETLINK, 0, format!("{}.{}: up", node.name, interface.name), |m| {
-                m.raw(&ifinfo(0, interface.ifindex, UP, UP));
-            });
-        }
+/// Give all links their carrier, those of hosts and routers first: what these have to say then (IPv6 reports their
+/// multicast groups several times within a second, RFC 9777, section 9.11), which a switch hands on to all others, ends at
+/// ports that are still down. Where time is virtual the ports wait for the last word.
+fn connect(plan: &Plan, fabric: &mut Fabric, route: &mut Netlink) -> Result<()> {
+    const BEFORE_START_NS: i64 = 700_000_000;
+    let is_switch = |end: &PlanEnd| plan.nodes[fabric.by_name[&end.node]].kind == NodeKind::Switch;
+    let (ports, others): (Vec<_>, Vec<_>) = ends(plan).partition(|(_, _, end)| is_switch(end));
+    raise(&others, fabric, route)?;
+    let early_ns = plan.settle - BEFORE_START_NS - sys::clock_ns(libc::CLOCK_MONOTONIC);
+    if let (false, Ok(early_ns)) = (ports.is_empty(), u64::try_from(early_ns)) {
+        std::thread::sleep(Duration::from_nanos(early_ns));
     }
-    for link in &plan.links {
-        for end in &link.ends {
-            let index = find(&fabric.by_name, &end.node)?;
-            let ifindex = fabric.nodes[index].ifindex(&end.iface).expect("added above");
-            for address in &end.addresses {
-                add_address(&mut batches[index], end, ifindex, address)?;
+    raise(&ports, fabric, route)
+}
+
+/// All ends of all links, with the numbers of the link and of its end.
+fn ends(plan: &Plan) -> impl Iterator<Item = (usize, usize, &PlanEnd)> {
+    plan.links.iter().enumerate().flat_map(|(link, planned)| [0, 1].map(|end| (link, end, &planned.ends[end])))
+}
+
+/// Let the fabric's side of these ends go up, in parts: the kernel tells of 100 interfaces' carriers at once, and of
+/// what is left a second later (__linkwatch_run_queue in net/core/link_watch.c).
+fn raise(ends: &[(usize, usize, &PlanEnd)], fabric: &mut Fabric, route: &mut Netlink) -> Result<()> {
+    const ENDS_AT_ONCE: usize = 50;
+    for part in ends.chunks(ENDS_AT_ONCE) {
+        let mut batch = Batch::new();
+        for &(link, end, wanted) in part {
+            let step = format!("link of {}.{}: up", wanted.node, wanted.iface);
+            netconf::set_up(&mut batch, fabric.device(link, end), true, step);
+        }
+        route.run(batch)?;
+        for &(link, end, wanted) in part {
+            let step = format!("{}.{}: carrier", wanted.node, wanted.iface);
+            await_carrier(route, fabric.device(link, end), &step)?;
+            let node = fabric.node(&wanted.node)?;
+            if let Some(ifindex) = node::ifindex(&node.interfaces, &wanted.iface) {
+                await_carrier(&mut node.route, ifindex, &step)?;
             }
         }
     }
-    for route in &plan.routes {
-        let index = find(&fabric.by_name, &route.node).map_err(|e| e.at(format!("route to {}", route.dst)))?;
-        add_route(&mut batches[index], &fabric.nodes[index], route)?;
-    }
-    for rule in &plan.rules {
-        let index = find(&fabric.by_name, &rule.node).map_err(|e| e.at("rule"))?;
-        add_rule(&mut batches[index], rule)?;
-    }
-    let mut offloads = offload::Offloads::default();
-    for ((node, batch), planned) in fabric.nodes.iter_mut().zip(batches).zip(&plan.nodes) {
-        if planned.sysctls.keys().any(|key| of_interface(key)) {
-            sys::setns(node.net.as_fd(), libc::CLONE_NEWNET).context(|| "entering a network namespace")?;
-            sysctls(&node.name, &planned.sysctls, true)?;
-        }
-        for interface in &node.interfaces {
-            offloads.turn_off(node.route.fd(), &interface.name).map_err(|e| e.at(&node.name))?;
-        }
-        run(&mut node.route, batch)?;
-    }
-    Ok(())
-}
-
-fn add_bridge(batch: &mut Batch, node: &Node) {
-    const IFLA_BR_MCAST_SNOOPING: u16 = 23;
-    batch.add(RTM_NEWLINK, NEW, format!("{}: br0", node.name), |m| {
-        m.raw(&ifinfo(0, BRIDGE_INDEX, UP, UP)).string(IFLA_IFNAME, "br0");
-        m.nest(IFLA_LINKINFO, |i| {
-            i.string(IFLA_INFO_KIND, "bridge");
-            i.nest(IFLA_INFO_DATA, |d| {
-                d.put(IFLA_BR_MCAST_SNOOPING, &[0]);
-            });
-        });
-    });
-    for interface in &node.interfaces {
-        batch.add(RTM_SETLINK, 0, format!("{}: {} into br0", node.name, interface.name), |m| {
-            m.raw(&ifinfo(0, interface.ifindex, 0, 0)).u32(IFLA_MASTER, BRIDGE_INDEX);
-        });
-    }
-}
-
-/// An address with its prefix length; a bare address is a host's own.
-pub fn parse_prefix(text: &str) -> Result<(IpAddr, u8)> {
-    let wrong = || Error::usage(format!("'{text}' is no address or prefix (10.0.1.1/24, fd00:1::1/64)"));
-    let (address, length) = text.split_once('/').map_or((text, None), |(a, l)| (a, Some(l)));
-    let address: IpAddr = address.parse().map_err(|_| wrong())?;
-    let max = if address.is_ipv4() { 32 } else { 128 };
-    let length = match length {
-        None => max,
-        Some(l) => l.parse().ok().filter(|l| *l <= max).ok_or_else(wrong)?,
-    };
-    Ok((address, length))
-}
-
-pub fn octets(address: &IpAddr) -> Vec<u8> {
-    match address {
-        IpAddr::V4(a) => a.octets().to_vec(),
-        IpAddr::V6(a) => a.octets().to_vec(),
-    }
-}
-
-fn family(address: &IpAddr) -> u8 {
-    if address.is_ipv4() {
-        libc::AF_INET as u8
-    } else {
-        libc::AF_INET6 as u8
-    }
-}
-
-fn add_address(batch: &mut Batch, end: &PlanEnd, ifindex: u32, text: &str) -> Result<()> {
-    const IFA_ADDRESS: u16 = 1;
-    const IFA_LOCAL: u16 = 2;
-    const IFA_BROADCAST: u16 = 4;
-    const IFA_F_NODAD: u8 = 2;
-    let (address, length) = parse_prefix(text).map_err(|e| e.at(format!("{}.{}", end.node, end.iface)))?;
-    let step = format!("{}.{}: address {text}", end.node, end.iface);
-    batch.add(RTM_NEWADDR, NEW, step, |m| {
-        // struct ifaddrmsg: family, prefixlen, flags, scope, index.
-        let flags = if address.is_ipv6() { IFA_F_NODAD } else { 0 };
-        let mut head = vec![family(&address), length, flags, 0];
-        head.extend_from_slice(&ifindex.to_ne_bytes());
-        m.raw(&head).put(IFA_LOCAL, &octets(&address)).put(IFA_ADDRESS, &octets(&address));
-        if let (IpAddr::V4(v4), true) = (address, length < 31) {
-            let all = u32::from(v4) | u32::MAX >> length;
-            m.put(IFA_BROADCAST, &all.to_be_bytes());
-        }
-    });
-    Ok(())
-}
-
-fn add_route(batch: &mut Batch, node: &Node, route: &PlanRoute) -> Result<()> {
-    const RTA_DST: u16 = 1;
-    const RTA_OIF: u16 = 4;
-    const RTA_GATEWAY: u16 = 5;
-    const RTA_PRIORITY: u16 = 6;
-    const RTA_PREFSRC: u16 = 7;
-    const RTA_TABLE: u16 = 15;
-    const RTPROT_STATIC: u8 = 4;
-    const RTN_UNICAST: u8 = 1;
-    let place = || format!("{}: route to {}", node.name, route.dst);
-    let address =
-        |text: &str| text.parse::<IpAddr>().map_err(|_| Error::usage(format!("{}: '{text}' is no address", place())));
-    let via = route.via.as_deref().map(address).transpose()?;
-    let src = route.src.as_deref().map(address).transpose()?;
-    let (dst, length) = match route.dst.as_str() {
-        "default" if via.is_some_and(|v| v.is_ipv6()) => ("::".parse().expect("an address"), 0),
-        "default" => ("0.0.0.0".parse().expect("an address"), 0),
-        "default6" => ("::".parse().expect("an address"), 0),
-        prefix => parse_prefix(prefix).map_err(|e| e.at(place()))?,
-    };
-    if via.is_some_and(|v| v.is_ipv4() != dst.is_ipv4()) {
-        return Err(Error::usage(format!("{}: the gateway is of another family", place())));
-    }
-    let oif = match route.iface.as_deref() {
-        None => None,
-        Some(name) => {
-            Some(node.ifindex(name).ok_or_else(|| Error::usage(format!("{}: no interface '{name}' there", place())))?)
-        }
-    };
-    if via.is_none() && oif.is_none() {
-        return Err(Error::usage(format!("{}: neither 'via' nor 'iface'", place())));
-    }
-    let table = route.table.unwrap_or(254);
-    batch.add(RTM_NEWROUTE, NEW, place(), |m| {
-        let scope = if via.is_some() || dst.is_ipv6() { 0 } else { 253 };
-        let short = u8::try_from(table).unwrap_or(0);
-        // struct rtmsg: family, dst_len, src_len, tos, table, protocol, scope, type, flags.
-        m.raw(&[family(&dst), length, 0, 0, short, RTPROT_STATIC, scope, RTN_UNICAST, 0, 0, 0, 0]);
-        if length > 0 {
-            m.put(RTA_DST, &octets(&dst));
-        }
-        if let Some(via) = via {
-            m.put(RTA_GATEWAY, &octets(&via));
-        }
-        if let Some(oif) = oif {
-            m.u32(RTA_OIF, oif);
-        }
-        if let Some(metric) = route.metric {
-            m.u32(RTA_PRIORITY, metric);
-        }
-        if let Some(src) = src {
-            m.put(RTA_PREFSRC, &octets(&src));
-        }
-        m.u32(RTA_TABLE, table);
-    });
-    Ok(())
-}
-
-fn add_rule(batch: &mut Batch, rule: &PlanRule) -> Result<()> {
-    const FRA_DST: u16 = 1;
-    const FRA_SRC: u16 = 2;
-    const FRA_PRIORITY: u16 = 6;
-    const FRA_TABLE: u16 = 15;
-    const FR_ACT_TO_TBL: u8 = 1;
-    let place = || format!("{}: rule for table {}", rule.node, rule.table);
-    let prefix = |text: &Option<String>| text.as_deref().map(parse_prefix).transpose().map_err(|e| e.at(place()));
-    let (from, to) = (prefix(&rule.from)?, prefix(&rule.to)?);
-    let Some((any, _)) = from.or(to) else {
-        return Err(Error::usage(format!("{}: neither 'from' nor 'to'", place())));
-    };
-    let length = |p: Option<(IpAddr, u8)>| p.map_or(0, |(_, l)| l);
-    batch.add(RTM_NEWRULE, NEW, place(), |m| {
-        // struct fib_rule_hdr: family, dst_len, src_len, tos, table, res1, res2, action, flags.
-        m.raw(&[family(&any), length(to), length(from), 0, 0, 0, 0, FR_ACT_TO_TBL, 0, 0, 0, 0]);
-        if let Some((address, _)) = from {
-            m.put(FRA_SRC, &octets(&address));
-        }
-        if let Some((address, _)) = to {
-            m.put(FRA_DST, &octets(&address));
-        }
-        if let Some(priority) = rule.priority {
-            m.u32(FRA_PRIORITY, priority);
-        }
-        m.u32(FRA_TABLE, rule.table);
-    });
     Ok(())
 }
 
@@ -620,7 +441,7 @@ fn of_interface(key: &str) -> bool {
 }
 
 /// Write a node's sysctls: those of interfaces, or the others.
-fn sysctls(node: &str, wanted: &std::collections::BTreeMap<String, String>, interfaces: bool) -> Result<()> {
+fn set_sysctls(node: &str, wanted: &std::collections::BTreeMap<String, String>, interfaces: bool) -> Result<()> {
     for (key, value) in wanted.iter().filter(|(key, _)| of_interface(key) == interfaces) {
         if key.split(['.', '/']).any(|part| part.is_empty()) {
             return Err(Error::usage(format!("{node}: '{key}' is no sysctl")));
@@ -634,21 +455,6 @@ fn sysctls(node: &str, wanted: &std::collections::BTreeMap<String, String>, inte
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn prefixes_are_checked() {
-        assert_eq!(parse_prefix("10.0.1.1/24").unwrap(), ("10.0.1.1".parse().unwrap(), 24));
-        assert_eq!(parse_prefix("fd00::1").unwrap(), ("fd00::1".parse().unwrap(), 128));
-        for wrong in ["10.0.1.1/33", "10.0.1/24", "fd00::/129", "x"] {
-            assert!(parse_prefix(wrong).is_err(), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn mac_addresses_are_six_bytes() {
-        assert_eq!(parse_mac("02:00:00:00:0a:ff").unwrap(), [2, 0, 0, 0, 10, 255]);
-        assert!(parse_mac("02:00:00:00:0a").is_err());
-    }
 
     #[test]
     fn sysctls_of_interfaces_come_after_them() {

@@ -52,13 +52,17 @@ pub struct Capture {
 }
 
 impl Capture {
-    /// Start capturing; made in the fabric's namespace.
-    pub fn open(wanted: &PlanCapture, fabric: &Fabric, guest: bool) -> Result<Self> {
+    /// Open the ring, in the fabric's namespace; nothing is captured yet.
+    pub fn ring(wanted: &PlanCapture, guest: bool) -> Result<Ring> {
         if wanted.snaplen < 14 {
             return Err(Error::usage(format!("capture: snaplen is at least 14 bytes, not {}", wanted.snaplen)));
         }
         let retire = if guest { RETIRE_GUEST_MS } else { RETIRE_NETNS_MS };
-        let ring = Ring::open(wanted.ring_bytes, retire).context(|| "a capture ring")?;
+        Ring::open(wanted.ring_bytes, retire).context(|| "a capture ring")
+    }
+
+    /// Start capturing.
+    pub fn start(ring: Ring, wanted: &PlanCapture, fabric: &Fabric, guest: bool) -> Result<Self> {
         ring.start().context(|| "starting the capture")?;
         let mut streams = Streams {
             all: Vec::new(),

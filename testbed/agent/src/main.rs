@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 //! The far side of testbed: PID 1 of a guest, the first process of a host namespace, or the launcher of a guest.
 //!
-//! Layers: `sys` (system calls), `netlink`, `pcapng`, `wire`, `protocol` (formats); `node`, `rootfs`, `bringup`, `shape`,
+//! Layers: `sys` (system calls), `netlink`, `pcapng`, `wire`, `protocol` (formats); `node`, `rootfs`, `netconf`, `bringup`, `shape`,
 //! `spawn`, `capture`, `inject`, `readiness` (one concept each); `server` (the loop); `netns`, `launcher` (modes).
 
 mod bringup;
@@ -12,6 +12,7 @@ mod error;
 mod inject;
 mod kernlog;
 mod launcher;
+mod netconf;
 mod netlink;
 mod netns;
 mod node;

@@ -37,10 +37,6 @@ impl Batch {
         Self::default()
     }
 
-    pub fn is_empty(&self) -> bool {
-        self.starts.is_empty()
-    }
-
     /// Add a message; `fill` appends its fixed header and attributes.
     pub fn add(&mut self, kind: u16, flags: u16, step: impl Into<String>, fill: impl FnOnce(&mut Tlv<'_>)) {
         let start = self.bytes.len();
@@ -215,20 +211,27 @@ impl Netlink {
         }
     }
 
+    /// Ask for one thing and give the message that tells of it.
+    pub fn ask(&mut self, kind: u16, step: &str, fill: impl FnOnce(&mut Tlv<'_>)) -> Result<Message> {
+        let seq = self.request(kind, 0, step, fill)?;
+        loop {
+            for message in self.receive()?.into_iter().filter(|m| m.seq == seq) {
+                if message.kind != NLMSG_ERROR {
+                    return Ok(message);
+                }
+                if let Some(error) = parse_error(&message, step) {
+                    return Err(error);
+                }
+            }
+        }
+    }
+
     /// Ask for a table and give all its messages.
     pub fn dump(&mut self, kind: u16, step: &str, fill: impl FnOnce(&mut Tlv<'_>)) -> Result<Vec<Message>> {
-        let mut batch = Batch::new();
-        batch.add(kind, NLM_F_DUMP, step, fill);
-        batch.number(self.seq);
-        let seq = self.seq;
-        self.seq = self.seq.wrapping_add(1);
-        sys::sendto(self.fd(), &batch.bytes, 0, None).context(|| step)?;
+        let seq = self.request(kind, NLM_F_DUMP, step, fill)?;
         let mut all = Vec::new();
         loop {
-            for message in self.receive()? {
-                if message.seq != seq {
-                    continue;
-                }
+            for message in self.receive()?.into_iter().filter(|m| m.seq == seq) {
                 match message.kind {
                     NLMSG_DONE => return Ok(all),
                     NLMSG_ERROR => {
@@ -241,6 +244,17 @@ impl Netlink {
                 }
             }
         }
+    }
+
+    /// Send one request; its number.
+    fn request(&mut self, kind: u16, flags: u16, step: &str, fill: impl FnOnce(&mut Tlv<'_>)) -> Result<u32> {
+        let mut batch = Batch::new();
+        batch.add(kind, flags, step, fill);
+        let seq = self.seq;
+        batch.number(seq);
+        self.seq = self.seq.wrapping_add(1);
+        sys::sendto(self.fd(), &batch.bytes, 0, None).context(|| step)?;
+        Ok(seq)
     }
 
     /// One datagram's messages.

@@ -5,8 +5,8 @@ use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use crate::error::{Context, Result};
+use crate::netconf::LOOPBACK;
 use crate::netlink::Netlink;
-use crate::protocol::NodeKind;
 use crate::rootfs;
 use crate::sys;
 
@@ -32,6 +32,14 @@ pub struct Interface {
     pub end: usize,
 }
 
+/// The index of an interface by its name.
+pub fn ifindex(interfaces: &[Interface], name: &str) -> Option<u32> {
+    if name == "lo" {
+        return Some(LOOPBACK);
+    }
+    interfaces.iter().find(|i| i.name == name).map(|i| i.ifindex)
+}
+
 /// The namespaces of files and of the host name.
 pub struct View {
     pub mount: OwnedFd,
@@ -40,7 +48,6 @@ pub struct View {
 
 pub struct Node {
     pub name: String,
-    pub kind: NodeKind,
     pub net: OwnedFd,
     pub route: Netlink,
     pub interfaces: Vec<Interface>,
@@ -48,37 +55,28 @@ pub struct Node {
 }
 
 impl Node {
-    /// Make the node's network namespace; the agent is left inside it, the caller goes home.
-    pub fn create(name: &str, kind: NodeKind) -> Result<Self> {
+    /// Make the node's network namespace; the calling thread is left inside it.
+    pub fn create(name: &str) -> Result<Self> {
         sys::unshare(libc::CLONE_NEWNET).context(|| format!("making the network namespace of {name}"))?;
-        Node::here(name, kind)
+        Node::here(name)
     }
 
-    /// Take the network namespace of a process as the node's; the agent is left inside it, the caller goes home.
-    pub fn adopt(name: &str, kind: NodeKind, pid: libc::pid_t) -> Result<Self> {
+    /// Take the network namespace of a process as the node's; the calling thread is left inside it.
+    pub fn adopt(name: &str, pid: libc::pid_t) -> Result<Self> {
         let path = format!("/proc/{pid}/ns/net");
         let net = File::open(&path).context(|| format!("{name}: {path}"))?;
         sys::setns(net.as_fd(), libc::CLONE_NEWNET).context(|| format!("entering {name}"))?;
-        Node::here(name, kind)
+        Node::here(name)
     }
 
-    fn here(name: &str, kind: NodeKind) -> Result<Self> {
+    fn here(name: &str) -> Result<Self> {
         Ok(Node {
             name: name.to_owned(),
-            kind,
             net: open_ns("net")?,
             route: Netlink::open(libc::NETLINK_ROUTE).context(|| format!("rtnetlink in {name}"))?,
             interfaces: Vec::new(),
             view: None,
         })
-    }
-
-    /// The index of an interface by its name.
-    pub fn ifindex(&self, name: &str) -> Option<u32> {
-        if name == "lo" {
-            return Some(1);
-        }
-        self.interfaces.iter().find(|i| i.name == name).map(|i| i.ifindex)
     }
 
     /// The ways in: the network namespace, and mount and UTS namespaces, made when first asked for.

@@ -9,8 +9,8 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use crate::bringup::{octets, parse_prefix};
 use crate::error::{Context, Error, Result};
+use crate::netconf::{octets, parse_prefix};
 use crate::netlink::{attributes, u32_at, Netlink};
 use crate::node::{Home, Node};
 use crate::protocol::Await;

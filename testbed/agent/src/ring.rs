@@ -49,6 +49,9 @@ pub struct Ring {
     drops: u64,
 }
 
+// SAFETY: the mapping belongs to this ring alone, whichever thread it is used from.
+unsafe impl Send for Ring {}
+
 impl Ring {
     /// Capture on all interfaces of the current namespace. A block that is not full is handed over after `retire_ms`.
     pub fn open(bytes: u32, retire_ms: u32) -> io::Result<Self> {

@@ -224,13 +224,18 @@ impl Server {
             None => bringup::first_index(&mut base.route)?,
             Some(made) => made.first,
         };
-        let fabric = bringup::bring_up(&plan, first, &base.home, &mut base.route, base.has_netem)?;
         let guest = matches!(self.place, Place::Guest);
-        if let Some(wanted) = plan.capture.filter(|_| plan.links.iter().any(|l| l.capture)) {
-            self.capture = Some(Capture::open(&wanted, &fabric, guest)?);
-        }
-        if plan.settle == 0 {
-            bringup::await_carriers(&mut base.route)?;
+        let wanted = plan.capture.as_ref().filter(|_| plan.links.iter().any(|l| l.capture));
+        bringup::make_room(plan.nodes.len())?;
+        // The kernel takes its time for a ring: its memory, and a grace period of RCU.
+        let (ring, fabric) = std::thread::scope(|scope| {
+            let ring = scope.spawn(|| wanted.map(|wanted| Capture::ring(wanted, guest)).transpose());
+            let fabric = bringup::bring_up(&plan, first, &base.home, &mut base.route, base.has_netem);
+            (ring.join().expect("the program ends where a thread panics"), fabric)
+        });
+        let fabric = fabric?;
+        if let (Some(wanted), Some(ring)) = (wanted, ring?) {
+            self.capture = Some(Capture::start(ring, wanted, &fabric, guest)?);
         }
         self.fabric = Some(fabric);
         let start = self.clock.start(plan.settle);
