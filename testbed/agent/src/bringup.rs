@@ -395,7 +395,7 @@ fn ends(plan: &Plan) -> impl Iterator<Item = (usize, usize, &PlanEnd)> {
 /// Let the fabric's side of these ends go up, in parts: the kernel tells of 100 interfaces' carriers at once, and of
 /// what is left a second later (__linkwatch_run_queue in net/core/link_watch.c).
 fn raise(ends: &[(usize, usize, &PlanEnd)], fabric: &mut Fabric, route: &mut Netlink) -> Result<()> {
-    const ENDS_AT_ONCE: usize = 50;
+    const ENDS_AT_ONCE: usize = 40;
     for part in ends.chunks(ENDS_AT_ONCE) {
         let mut batch = Batch::new();
         for &(link, end, wanted) in part {
