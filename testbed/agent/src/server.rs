@@ -226,7 +226,7 @@ impl Server {
         };
         let guest = matches!(self.place, Place::Guest);
         let wanted = plan.capture.as_ref().filter(|_| plan.links.iter().any(|l| l.capture));
-        bringup::make_room(plan.nodes.len())?;
+        bringup::make_room(plan.nodes.len());
         // The kernel takes its time for a ring: its memory, and a grace period of RCU.
         let (ring, fabric) = std::thread::scope(|scope| {
             let ring = scope.spawn(|| wanted.map(|wanted| Capture::ring(wanted, guest)).transpose());
