@@ -67,6 +67,8 @@ def test_files_processes_and_links_of_each_machine_are_its_own(make: Callable[..
         network.link("h2-s1").cut()
         assert h1.run(["ping", "-c1", "-W0.3", h2.address()], check=False).returncode == 1
         network.link("h2-s1").restore()
+        # The kernel's news of the carrier, without which nothing is sent, come a moment later.
+        assert h1.run(["ping", "-c1", "-W10", h2.address()]).returncode == 0
         frame = Ether(dst="ff:ff:ff:ff:ff:ff", src=h1.interfaces[0].mac) / IP(src="10.0.1.1", dst="10.0.1.255") / ICMP()
         h1.inject("eth0", frame, direction="from")
         network.sleep(0.2)
