@@ -198,7 +198,7 @@ fn make_node(work: Work<'_>, offloads: &mut Offloads) -> Result<Node> {
         Some(pid) => Node::adopt(name, pid)?,
     };
     node.interfaces = work.interfaces;
-    base_sysctls(*kind)?;
+    base_sysctls(*kind).map_err(|e| e.at(name))?;
     set_sysctls(name, sysctls, false)?;
     let [interfaces, rest] = work.batches;
     node.route.run(interfaces)?;

@@ -72,7 +72,7 @@ impl Node {
     fn here(name: &str) -> Result<Self> {
         Ok(Node {
             name: name.to_owned(),
-            net: open_ns("net")?,
+            net: open_ns("net").map_err(|e| e.at(name))?,
             route: Netlink::open(libc::NETLINK_ROUTE).context(|| format!("rtnetlink in {name}"))?,
             interfaces: Vec::new(),
             view: None,
