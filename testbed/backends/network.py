@@ -57,7 +57,7 @@ class Network:
         options: The backend's options.
         settle_ns: Nanoseconds from boot to t = 0.
         artifacts: Name of the kernel's (where it is ours) and the agent's artifact to the SHA-256 of its program.
-        greet: Greets the agent and gives its answer; called when the plan is made: meanwhile the agent starts.
+        greet: Gives the agent's answer to the greeting; called when the plan is made: meanwhile the agent gets ready.
         arrange: Gets the plan before the agent does, and may change it: for a backend where others build, too.
 
     Raises:
